@@ -1,0 +1,1 @@
+"""Studiolo: a private studio for generative AI."""

@@ -1,0 +1,106 @@
+"""Every error that Studiolo raises on purpose, at any public door.
+
+Each message names the thing, the value, the limit and the remedy. A caller who
+catches :class:`StudioloError` has caught them all; the command line prints the
+message alone and exits with :attr:`StudioloError.exit_code`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class StudioloError(Exception):
+    """Base of the family.
+
+    ``message`` says what is wrong, with the offending value; ``remedy``, when
+    there is one, says what to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        self.message = message
+        self.remedy = remedy
+        super().__init__(message if remedy is None else f"{message}\n{remedy}")
+
+
+class InvalidRequestError(StudioloError):
+    """A setting or argument is outside what it may be: ``field`` names it."""
+
+    exit_code = 2
+
+    def __init__(self, field: str, message: str, *, remedy: str | None = None) -> None:
+        self.field = field
+        super().__init__(f"{field}: {message}", remedy=remedy)
+
+
+class ContextOverflowError(InvalidRequestError):
+    """The prompt and the tokens asked for do not fit the model's context."""
+
+    def __init__(self, needed: int, limit: int) -> None:
+        self.needed, self.limit = needed, limit
+        super().__init__(
+            "prompt",
+            f"{needed:,} tokens are needed but the model's context holds {limit:,} "
+            f"({needed - limit:,} too many)",
+            remedy="Shorten the prompt, ask for fewer tokens, or choose a model with more context.",
+        )
+
+
+class ChatTemplateError(InvalidRequestError):
+    """The model's chat template is missing, broken, or rejects the messages."""
+
+    def __init__(self, message: str, *, remedy: str | None = None) -> None:
+        super().__init__("messages", message, remedy=remedy)
+
+
+class UnknownModelError(StudioloError):
+    """No catalogue entry, installed bundle or path has this name."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.nearest = get_close_matches(name, list(known), n=3, cutoff=0.4)
+        hint = f"Did you mean {' or '.join(self.nearest)}? " if self.nearest else ""
+        super().__init__(
+            f"no model is called {name!r}",
+            remedy=f"{hint}`studiolo models --all` lists every name; "
+            "`studiolo pull hf:owner/name` fetches any other.",
+        )
+
+
+class LicenceNotAcceptedError(StudioloError):
+    """The model's terms must be accepted by the user before it is fetched."""
+
+
+class SourceError(StudioloError):
+    """A model's source could not deliver: unreachable, refused, or not there."""
+
+
+class ChecksumError(SourceError):
+    """The bytes delivered are not the bytes that the catalogue pins."""
+
+
+class NoSpaceError(StudioloError):
+    """The disk is too full for what is to be written."""
+
+
+class MalformedFileError(StudioloError):
+    """A file is truncated, contradicts itself, or claims what cannot be."""
+
+
+class UnsupportedModelError(StudioloError):
+    """The file is sound, but this architecture or feature is not supported."""
+
+
+class MissingExtraError(StudioloError):
+    """An optional part is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the extra {extra!r}, which is not installed",
+            remedy=f"pip install 'studiolo[{extra}]'",
+        )

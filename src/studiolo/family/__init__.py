@@ -1,0 +1,1 @@
+"""How it is made: one family of generative models, one file."""

@@ -1,0 +1,74 @@
+"""The contract of a family: what every generative model promises.
+
+Whatever the family, making something is *begin → advance → … → finish*: a token,
+a denoising step, a tile of rays, or one single step. A loop that knows only this
+file can run them all, batch them together, show previews and cancel between steps.
+
+Requests, progresses and samples are plain values. A progress owns its random
+stream, so that neighbours in a batch cannot change what it draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor
+
+Request = TypeVar("Request", contravariant=True)
+Batch = TypeVar("Batch", contravariant=True)
+Sample = TypeVar("Sample", covariant=True)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A scalar to minimise (nats unless the family says otherwise) and its named parts."""
+
+    total: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Progress(Protocol):
+    """One sample on its way. ``done`` turns true when no step is left."""
+
+    @property
+    def done(self) -> bool: ...
+
+    def preview(self) -> object:
+        """What there is to show so far, cheaply; its type is the family's own."""
+
+
+P = TypeVar("P", bound=Progress)
+
+
+class GenerativeModel(Protocol[Request, P, Sample]):
+    """What the loop needs of a family in order to make samples."""
+
+    def begin(self, request: Request, rng: torch.Generator) -> P:
+        """Check the request and set out; nothing heavy happens yet."""
+
+    def advance(self, progresses: Sequence[P]) -> None:
+        """Take one step in every progress, together."""
+
+    def finish(self, progress: P) -> Sample:
+        """The sample of a progress, whether it is done or was cut short."""
+
+
+class Trainable(Protocol[Batch]):
+    """What the training loop needs of a family."""
+
+    def loss(self, batch: Batch) -> Loss:
+        """The loss of one batch, differentiable in the parameters."""
+
+
+@runtime_checkable
+class HasLikelihood(Protocol):
+    """The ability to say how likely given data are, exactly."""
+
+    def log_likelihood(self, tokens: Tensor) -> Tensor:
+        """Natural-log probability of each token but the first, given those before it.
+
+        ``tokens``: int64 ``[T]``. Returns float32 ``[T - 1]``, in nats.
+        """

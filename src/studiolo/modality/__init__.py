@@ -1,0 +1,1 @@
+"""WHAT is made: raw things to tensors and back."""

@@ -1,0 +1,1 @@
+"""Text: token ids to text and back, streaming, and chat templates."""
