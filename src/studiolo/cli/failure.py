@@ -1,0 +1,76 @@
+"""How a command ends when it does not end well: one clean message, never a traceback.
+
+Our own errors say themselves what is wrong and what to do. Anything else is a fault of
+Studiolo: a short apology, with the traceback in a file that a report can carry.
+``STUDIOLO_DEBUG=1`` shows tracebacks instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from studiolo.errors import StudioloError
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
+INTERNAL = 70
+"""EX_SOFTWARE of sysexits.h."""
+
+
+def say_error(message: str, remedy: str | None = None) -> None:
+    """Print ``error: message`` on standard error, red where it is a terminal, then the remedy."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(Text.assemble(("error: ", "bold red"), message))
+    if remedy:
+        console.print(Text(remedy))
+
+
+def _apologise(error: Exception) -> None:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="studiolo-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        traceback.print_exception(error, file=log)
+    say_error(
+        f"something went wrong inside Studiolo ({type(error).__name__}: {error})",
+        f"That is a fault of ours, sorry. The traceback is in {log.name}; "
+        "STUDIOLO_DEBUG=1 shows it here.",
+    )
+
+
+@contextmanager
+def leaving_cleanly() -> Iterator[None]:
+    """Turn whatever is raised inside into a message and an exit code."""
+    debug = os.environ.get("STUDIOLO_DEBUG", "") not in ("", "0")
+    try:
+        yield
+    except SystemExit as leaving:
+        # typer has caught the KeyboardInterrupt; the line is still ours to end.
+        if leaving.code == INTERRUPTED:
+            print("\ninterrupted", file=sys.stderr)
+        raise
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has left. The interpreter's last flush must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except StudioloError as error:
+        if debug:
+            raise
+        say_error(error.message, error.remedy)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        _apologise(error)
+        sys.exit(INTERNAL)
