@@ -1,0 +1,179 @@
+"""A decoder-only transformer (Vaswani et al. 2017; Radford et al. 2019), described by its config.
+
+Knows tokens and vectors. Does not know text, sampling, files or requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from studiolo.nn.attention import Attention, Visibility, visibility
+from studiolo.nn.cache import KVCache
+from studiolo.nn.config import DecoderConfig
+from studiolo.nn.norm import Norm
+from studiolo.nn.rope import Rope
+
+
+class MLP(nn.Module):
+    """Position-wise feed-forward, gated (Shazeer 2020, GLU variants) or plain."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.gated, self.activation = config.gated, config.activation
+        rows = config.mlp_width * (2 if config.gated else 1)
+        self.up = nn.Linear(config.width, rows, bias=config.mlp_bias)
+        self.down = nn.Linear(config.mlp_width, config.width, bias=config.mlp_bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[..., width]`` to ``[..., width]``. Gated: ``up`` holds the gate's rows first."""
+        hidden = self.up(x)
+        if self.gated:
+            gate, value = hidden.chunk(2, dim=-1)
+            hidden = self._activate(gate) * value
+        else:
+            hidden = self._activate(hidden)
+        out: Tensor = self.down(hidden)
+        return out
+
+    def _activate(self, x: Tensor) -> Tensor:
+        match self.activation:
+            case "silu":
+                return F.silu(x)
+            case "gelu":
+                return F.gelu(x)
+            case "gelu_tanh":
+                return F.gelu(x, approximate="tanh")
+            case "relu":
+                return F.relu(x)
+
+
+class Block(nn.Module):
+    """Attention and MLP, each on a normalised copy of the residual stream."""
+
+    def __init__(self, config: DecoderConfig, layer: int) -> None:
+        super().__init__()
+
+        def norm() -> Norm:
+            return Norm(config.width, config.norm_eps, config.norm)
+
+        self.attention_norm = norm()
+        self.attention = Attention(config, layer)
+        self.attention_after = norm() if config.norm_after else nn.Identity()
+        self.mlp_norm = norm()
+        self.mlp = MLP(config)
+        self.mlp_after = norm() if config.norm_after else nn.Identity()
+
+    def forward(
+        self,
+        x: Tensor,
+        rotation: tuple[Tensor, Tensor] | None,
+        sight: Visibility,
+        caches: Sequence[KVCache] | None,
+    ) -> Tensor:
+        """``x``: ``[B, T, width]``; the same shape back."""
+        mixed = self.attention(self.attention_norm(x), rotation, sight, caches)
+        x = x + self.attention_after(mixed)
+        out: Tensor = x + self.mlp_after(self.mlp(self.mlp_norm(x)))
+        return out
+
+
+class Decoder(nn.Module):
+    """Tokens in, final hidden states out; :meth:`logits` turns those into scores."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed = nn.Embedding(config.vocabulary, config.width)
+        self.positions = None if config.rope else nn.Embedding(config.context, config.width)
+        self.rope = Rope(config.rope, config.head_size) if config.rope else None
+        local = config.local_rope or config.rope
+        same = local is None or local == config.rope
+        self.local_rope = None if same or local is None else Rope(local, config.head_size)
+        self.blocks = nn.ModuleList(Block(config, i) for i in range(len(config.layers)))
+        self.norm = Norm(config.width, config.norm_eps, config.norm)
+        self.head = None if config.tied else nn.Linear(config.width, config.vocabulary, bias=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the matrices and of the residual stream."""
+        return self.embed.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.embed.weight.device
+
+    def new_cache(self) -> KVCache:
+        """An empty cache that fits this network."""
+        c = self.config
+        return KVCache(len(c.layers), c.kv_heads, c.head_size, dtype=self.dtype, device=self.device)
+
+    def forward(
+        self,
+        tokens: Tensor,
+        *,
+        real: Tensor | None = None,
+        caches: Sequence[KVCache] | None = None,
+    ) -> Tensor:
+        """Final hidden states ``[B, T, width]`` of ``tokens``, int64 ``[B, T]``.
+
+        Without caches: whole sequences; ``real`` (bool ``[B, T]``) marks padding, left or right,
+        with false, and positions count the real tokens only. With caches: ``T`` new tokens for
+        each of B sequences; their lengths may differ when ``T`` is 1, and are equal otherwise.
+        """
+        count = tokens.shape[1]
+        steps = torch.arange(count, device=tokens.device)
+        if caches is not None:
+            for cache in caches:
+                cache.reserve(count)
+            starts = torch.tensor([cache.length for cache in caches], device=tokens.device)
+            positions = starts.unsqueeze(1) + steps
+        elif real is not None:
+            positions = (real.cumsum(1) - 1).clamp(min=0)
+        else:
+            positions = steps.expand_as(tokens)
+        start = caches[0].length if caches else 0
+        sights = self._sights(count, start, real, decoding=caches is not None and count == 1)
+        rotations = self._rotations(positions)
+
+        x = self.embed(tokens)
+        if self.config.embedding_scale != 1.0:
+            x = x * torch.tensor(self.config.embedding_scale, dtype=x.dtype)
+        if self.positions is not None:
+            x = x + self.positions(positions)
+        for block, layer in zip(self.blocks, self.config.layers, strict=True):
+            rotation = rotations[layer.sliding] if layer.rotary else None
+            x = block(x, rotation, sights[layer.sliding], caches)
+        if caches is not None:
+            for cache in caches:
+                cache.advance(count)
+        hidden: Tensor = self.norm(x)
+        return hidden
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Float32 scores ``[..., vocabulary]`` of the next token."""
+        weight = self.embed.weight if self.head is None else self.head.weight
+        return F.linear(hidden, weight).float()
+
+    def _sights(
+        self, tokens: int, start: int, real: Tensor | None, *, decoding: bool
+    ) -> tuple[Visibility, Visibility]:
+        window = self.config.window
+        if decoding:
+            return Visibility(None, None), Visibility(None, window)
+        full = visibility(tokens, start, None, real, self.device)
+        if window is None:
+            return full, full
+        return full, visibility(tokens, start, window, real, self.device)
+
+    def _rotations(
+        self, positions: Tensor
+    ) -> tuple[tuple[Tensor, Tensor] | None, tuple[Tensor, Tensor] | None]:
+        if self.rope is None:
+            return None, None
+        full = self.rope(positions, self.dtype)
+        return full, full if self.local_rope is None else self.local_rope(positions, self.dtype)
