@@ -1,0 +1,48 @@
+"""What every command says the same way: JSON for scripts, text safe for a terminal.
+
+Results go to standard output and nothing else does; progress, notes and errors go to
+standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+JsonFlag = Annotated[
+    bool, typer.Option("--json", help="Print JSON and nothing else.", rich_help_panel="Output")
+]
+
+# C0 and C1 controls but tab and newline, and DEL: a model, or a file's metadata, must
+# not be able to move the cursor or retitle the window of whoever reads it.
+_CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
+}
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document, as UTF-8 text wherever standard output can carry it."""
+    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    print(json.dumps(value, ensure_ascii=encoding != "utf8", indent=2, allow_nan=False))
+
+
+def for_terminal(text: str) -> str:
+    """``text`` with its control characters spelled out, if standard output is a terminal."""
+    return text.translate(_CONTROLS) if sys.stdout.isatty() else text
+
+
+def note(message: str) -> None:
+    """Print one line on standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def size(count: float) -> str:
+    """Bytes as people read them, in powers of ten as disks are sold: ``98.3 MB``."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 999.5:
+            return f"{count:.3g} {unit}" if unit != "B" else f"{count:.0f} B"
+        count /= 1000
+    return f"{count:.3g} TB"
