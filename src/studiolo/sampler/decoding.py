@@ -23,12 +23,16 @@ from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from studiolo.errors import StudioloError
 from studiolo.sampler import strategies
 from studiolo.sampler.history import History
 from studiolo.sampler.settings import Decoding
+
+BLOCK = 512
+"""Tokens whose probabilities :func:`draw` sums before it looks at any alone."""
 
 Strategy = Callable[[Tensor, History], Tensor]
 
@@ -102,10 +106,15 @@ def draw(logits: Tensor, rng: torch.Generator) -> int:
     uniform = torch.rand((), dtype=torch.float64, generator=rng).item()
     values = strategies.array(logits)
     ids = strategies.live(values)
-    cumulated = np.cumsum(strategies.weights(values[ids]))
-    # Rounding may carry the target up to the whole sum: the last id that adds to it, then.
-    target = min(uniform * cumulated[-1], np.nextafter(cumulated[-1], 0.0))
-    return int(ids[np.searchsorted(cumulated, target, side="right")])
+    weight = strategies.weights(values if ids is None else values[ids])
+    # Find the block, then the place in it: a running sum over a whole vocabulary costs
+    # more than all the exponentials.
+    full = weight.size // BLOCK * BLOCK
+    sums = weight[:full].reshape(-1, BLOCK).sum(axis=1)
+    block, rest = _locate(np.append(sums, weight[full:].sum()), uniform)
+    start = block * BLOCK
+    place, _ = _locate(weight[start : start + BLOCK], rest)
+    return start + place if ids is None else int(ids[start + place])
 
 
 def pick(logits: Tensor, history: History, settings: Decoding, rng: torch.Generator) -> int:
@@ -118,6 +127,19 @@ def pick(logits: Tensor, history: History, settings: Decoding, rng: torch.Genera
         # numpy, unlike torch, promises the first of equal maxima.
         return int(strategies.array(adjust(logits, history, settings)).argmax())
     return draw(shape(logits, history, settings), rng)
+
+
+def _locate(weight: NDArray[np.float64], fraction: float) -> tuple[int, float]:
+    """Where the running sum first exceeds ``fraction`` of the whole.
+
+    Also how far into that place, again as a fraction. Never a place of weight 0.
+    """
+    running = np.cumsum(weight)
+    # Rounding must not carry the target up to the whole sum, which nothing exceeds.
+    target = min(fraction * running[-1], np.nextafter(running[-1], 0.0))
+    place = int(np.searchsorted(running, target, side="right"))
+    before = running[place - 1] if place else 0.0
+    return place, float((target - before) / weight[place])
 
 
 def _check(logits: Tensor) -> None:

@@ -32,11 +32,11 @@ from torch import Tensor
 
 from studiolo.sampler.history import History
 
-Floats = NDArray[np.floating]
+Array = NDArray[np.float32]
 Positions = NDArray[np.int64]
 
-FIRST_HEAD = 128
-"""Where the search for a nucleus starts; text models' nuclei are mostly smaller."""
+HEADS = (128, 2048)
+"""Lengths of the heads in which a nucleus is sought before the whole vocabulary is sorted."""
 
 GROUP = 64
 """Members of a group in :func:`highest`, at most."""
@@ -108,8 +108,9 @@ def top_p(logits: Tensor, history: History, *, p: float) -> Tensor:
     if p >= 1:
         return torch.from_numpy(values.copy())
     ids = live(values)
-    scores = values[ids]
-    return _only(values, ids[_nucleus(scores, weights(scores), p)])
+    scores = values if ids is None else values[ids]
+    kept = _nucleus(scores, weights(scores), p)
+    return _only(values, kept if ids is None else ids[kept])
 
 
 def min_p(logits: Tensor, history: History, *, fraction: float) -> Tensor:
@@ -137,33 +138,36 @@ def typical(logits: Tensor, history: History, *, p: float) -> Tensor:
     if p >= 1:
         return torch.from_numpy(values.copy())
     ids = live(values)
-    weight = weights(values[ids])
+    scores = values if ids is None else values[ids]
+    weight = weights(scores)
     total = weight.sum()
-    surprise = math.log(total) - (values[ids].astype(np.float64) - float(values.max()))
-    entropy = float(np.dot(weight, surprise)) / total
-    return _only(values, ids[_nucleus(-np.abs(surprise - entropy), weight, p)])
+    surprise = np.subtract(float(scores.max()) + math.log(total), scores, dtype=np.float64)
+    entropy = (weight * surprise).sum() / total
+    ordinary = -np.abs(surprise - entropy).astype(np.float32)
+    kept = _nucleus(ordinary, weight, p)
+    return _only(values, kept if ids is None else ids[kept])
 
 
-def array(logits: Tensor) -> NDArray[np.float32]:
+def array(logits: Tensor) -> Array:
     """The logits ``[V]`` as a float32 array in main memory; not a copy if they are one already."""
-    result: NDArray[np.float32] = logits.detach().to("cpu", torch.float32).contiguous().numpy()
+    result: Array = logits.detach().to("cpu", torch.float32).contiguous().numpy()
     return result
 
 
-def live(values: Floats) -> Positions:
-    """The positions that are not excluded, ascending."""
-    return np.flatnonzero(values > -np.inf)
+def live(values: Array) -> Positions | None:
+    """The positions that are not excluded, ascending; None where that is all of them."""
+    mask = values > -np.inf
+    # Counting is cheap beside listing a whole vocabulary, and mostly it is all or few.
+    return None if np.count_nonzero(mask) == values.size else np.flatnonzero(mask)
 
 
-def weights(values: Floats) -> NDArray[np.float64]:
+def weights(values: Array) -> NDArray[np.float64]:
     """``exp(x_i − max x)`` in float64: probabilities but for their sum. ``values`` not empty."""
-    wide = values.astype(np.float64)
-    wide -= wide.max()
-    result: NDArray[np.float64] = np.exp(wide, out=wide)
-    return result
+    wide: NDArray[np.float64] = np.subtract(values, values.max(), dtype=np.float64)
+    return np.exp(wide, out=wide)
 
 
-def highest(values: Floats, count: int) -> Positions:
+def highest(values: Array, count: int) -> Positions:
     """The positions of the ``count`` highest values, best first, of equals the lower first.
 
     Exact, and mostly one pass: the values are dealt into groups, and the ``count``-th
@@ -172,27 +176,41 @@ def highest(values: Floats, count: int) -> Positions:
     for the logits of a language model that is little more than ``count``.
     """
     size = values.size
-    if count < size:
-        members = min(GROUP, size // (8 * count))
-        pool = values
-        if members > 1:
-            pool = values[: size // members * members].reshape(members, -1).max(axis=0)
-        bound = np.partition(pool, pool.size - count)[pool.size - count]
-        near = np.flatnonzero(values >= bound)
-        return near[np.argsort(-values[near], kind="stable")[:count]]
-    return np.argsort(-values, kind="stable")
+    if count >= size:
+        return _descending(values, np.arange(size))
+    members = min(GROUP, size // (8 * count))
+    pool = values
+    if members > 1:
+        pool = values[: size // members * members].reshape(members, -1).max(axis=0)
+    bound = np.partition(pool, pool.size - count)[pool.size - count]
+    near = np.flatnonzero(values >= bound)
+    return _descending(values[near], near)[:count]
 
 
-def _nucleus(scores: Floats, weight: NDArray[np.float64], p: float) -> Positions:
+def _descending(values: Array, positions: Positions) -> Positions:
+    """``positions`` (below 2³²) by falling value, of equals the lower first.
+
+    Value and position are packed into one integer, because numpy sorts integers with
+    the processor's vectors, tens of times faster than it sorts indices stably.
+    """
+    # As integers, floats of one sign are in order and those below zero in reverse;
+    # adding 0 makes a negative zero a positive one, as the two must tie.
+    bits = (values + np.float32(0)).view(np.int32)
+    rising = bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))
+    keys = (~rising).astype(np.int64) << 32 | positions
+    keys.sort()
+    return keys & 0xFFFFFFFF
+
+
+def _nucleus(scores: Array, weight: NDArray[np.float64], p: float) -> Positions:
     """The fewest highest-scored positions whose weight reaches ``p`` of the whole; never none."""
     target = p * weight.sum()
-    head = FIRST_HEAD
-    while True:
+    for head in (*HEADS, scores.size):
         best = highest(scores, head)
         reached = int(np.searchsorted(np.cumsum(weight[best]), target))
-        if reached < best.size or best.size == scores.size:
+        if reached < best.size:
             return best[: reached + 1]
-        head *= 8
+    return best
 
 
 def _only(values: NDArray[np.float32], kept: Positions) -> Tensor:
