@@ -34,7 +34,8 @@ class Progress(Protocol):
     """One sample on its way. ``done`` turns true when no step is left."""
 
     @property
-    def done(self) -> bool: ...
+    def done(self) -> bool:
+        """Whether no step is left."""
 
     def preview(self) -> object:
         """What there is to show so far, cheaply; its type is the family's own."""
