@@ -43,7 +43,7 @@ class TokenRequest:
 
     prompt: tuple[int, ...]
     max_tokens: int
-    decoding: Decoding = Decoding()
+    decoding: Decoding
     stop_ids: frozenset[int] = frozenset()
     stops: Callable[[Sequence[int]], bool] | None = None
     log_probs: int | None = None
@@ -134,7 +134,7 @@ class BeamProgress:
             request.decoding.length_penalty,
             request.stop_ids,
             request.max_tokens,
-            stops=request.stops,
+            stop=request.stops,
         )
 
     @property
@@ -245,7 +245,7 @@ class Autoregressive:
     @torch.inference_mode()
     def next_log_probs(self, prompt: Sequence[int]) -> Tensor:
         """Log-probabilities ``[vocabulary]``, in nats, of the token after ``prompt``."""
-        request = TokenRequest(tuple(prompt), 1)
+        request = TokenRequest(tuple(prompt), 1, Decoding())
         progress = self.begin(request, torch.Generator())
         return self._read(progress.rows)[0].log_softmax(dim=-1).cpu()
 

@@ -33,7 +33,7 @@ class Visibility:
 
 
 def visibility(
-    positions: Tensor, start: int, window: int | None, real: Tensor | None
+    tokens: int, start: int, window: int | None, real: Tensor | None, device: torch.device
 ) -> Visibility:
     """The rule for one forward pass of ``T`` tokens after ``start`` cached ones.
 

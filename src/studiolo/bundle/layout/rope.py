@@ -54,12 +54,12 @@ def _read(given: Mapping[str, Any], hf: Mapping[str, Any], context: int) -> Rope
         or given.get("original_max_position_embeddings")
         or context
     )
-    factor = given.get("factor")
+    values: dict[str, Any] = {"kind": kind, "base": given["rope_theta"]}
+    factor: Any = given.get("factor")
     if factor is None and kind in ("yarn", "longrope"):
         factor = context / original
-    values: dict[str, Any] = {"kind": kind, "base": given["rope_theta"]}
     if kind != "default":
-        values["factor"] = factor if kind == "longrope" else given.get("factor", factor)
+        values["factor"] = factor
     if kind == "dynamic":
         values["original_context"] = context
     elif kind in ("yarn", "longrope", "llama3"):
