@@ -44,7 +44,7 @@ def with_decoding(
         called.__signature__ = signature.replace(parameters=own + options)  # type: ignore[attr-defined]
         # typer also asks for type hints, and would find those of `command`.
         called.__annotations__ = {p.name: p.annotation for p in own + options}
-        del called.__wrapped__  # type: ignore[attr-defined]
+        del called.__wrapped__
         return called
 
     return decorate

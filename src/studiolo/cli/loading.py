@@ -29,5 +29,11 @@ DeviceOption = Annotated[
 def load_model(name: str, device: str) -> LanguageModel:
     """The model of that name; what is fetched for it shows a bar on standard error."""
     import studiolo
+    from studiolo.bundle.pull import ensure
+    from studiolo.bundle.store import find
+    from studiolo.cli.models import _reporting as reporting
 
+    if find(name) is None:
+        with reporting(quiet=False) as report:
+            ensure(name, report=report)
     return studiolo.load(name, device=device)
