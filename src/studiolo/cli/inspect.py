@@ -67,7 +67,7 @@ def rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if defaults := facts.get("defaults"):
         yield "recommended", ", ".join(f"{name} {value:g}" for name, value in defaults.items())
     if source := facts.get("source"):
-        yield "from", " ".join(str(part) for part in source.values() if part)
+        yield "from", source["where"] + (f", {source['fetched']}" if source["fetched"] else "")
     if lineage := facts.get("lineage"):
         made = ", ".join(f"{name}: {value}" for name, value in lineage.items() if value)
         yield "lineage", made or "not recorded: fetched ready-made"

@@ -19,6 +19,7 @@ from studiolo.cli.reading import read_prompt
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+    from torch import Tensor
 
     from studiolo.cli.walk import Fork
     from studiolo.task.text import LanguageModel
@@ -92,7 +93,6 @@ def _walk(
     decoding: dict[str, Any],
     json: bool,
 ) -> None:
-    import torch
     from rich.console import Console
 
     from studiolo.cli.walk import walk
@@ -100,17 +100,14 @@ def _walk(
 
     prompt = lm.tokenizer.encode(text)
 
-    def probabilities(generated: list[int]) -> torch.Tensor:
-        everything = lm.next_tokens([*prompt, *generated], k=lm.tokenizer.vocab_size)
-        result = torch.zeros(1 + max(t.id for t in everything))
-        result[[t.id for t in everything]] = torch.tensor([t.probability for t in everything])
-        return result
+    def log_probs(generated: list[int]) -> Tensor:
+        return lm.next_log_probs([*prompt, *generated])
 
     settings = Decoding.checked(**decoding)
     console = Console(highlight=False)
     generated: list[int] = []
     forks = []
-    for fork in walk(probabilities, settings, k=k, steps=steps, seed=seed):
+    for fork in walk(log_probs, settings, k=k, steps=steps, seed=seed):
         if json:
             forks.append(_as_json(lm, fork))
         else:
@@ -145,13 +142,18 @@ def _show(console: Console, lm: LanguageModel, so_far: str, fork: Fork, heat: fl
         probability, kept = float(fork.probabilities[id]), bool(fork.kept[id])
         style = "bold green" if id == fork.chosen else "" if kept else "dim"
         table.add_row(
-            Text(repr(lm.tokenizer.token_text(id)), style=style),
+            Text(repr(_token(lm, id)), style=style),
             Text(f"{probability:.2%}", style=style),
             Text(blocks(probability / longest * WIDTH), style="cyan" if kept else "dim"),
             *(Text("●" if id == way else "", style=style) for way in ways(fork)),
         )
     console.print(table)
     console.print()
+
+
+def _token(lm: LanguageModel, id: int) -> str:
+    # A model's table may have more rows than its tokenizer has tokens.
+    return lm.tokenizer.token_text(id) if id < lm.tokenizer.vocab_size else f"<{id}>"
 
 
 def ways(fork: Fork) -> tuple[int, int, int]:
@@ -162,7 +164,7 @@ def ways(fork: Fork) -> tuple[int, int, int]:
 def _as_json(lm: LanguageModel, fork: Fork) -> dict[str, Any]:
     def entry(id: int) -> dict[str, Any]:
         return {
-            "token": lm.tokenizer.token_text(id),
+            "token": _token(lm, id),
             "id": id,
             "probability": float(fork.probabilities[id]),
         }

@@ -6,7 +6,7 @@ then throw. Both throws use the same number at each step, so that a difference b
 is the cut's doing and not chance's. The walk goes on with the last of the three.
 
 The cuts are those of :mod:`studiolo.sampler`, not copies. Knows neither a terminal nor
-how a model works: it is given a function from tokens so far to probabilities.
+how a model works: it is given a function from tokens so far to log-probabilities.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from studiolo.sampler.decoding import draw, shape
 from studiolo.sampler.history import History
 from studiolo.sampler.settings import Decoding
 
-Probabilities = Callable[[list[int]], torch.Tensor]
-"""From the generated ids so far to the next token's probabilities, float32 ``[V]``."""
+LogProbs = Callable[[list[int]], torch.Tensor]
+"""From the generated ids so far to the next token's log-probabilities in nats, ``[V]``."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,21 @@ class Fork:
 
 
 def walk(
-    probabilities: Probabilities, settings: Decoding, *, k: int, steps: int, seed: int
+    log_probs: LogProbs, settings: Decoding, *, k: int, steps: int, seed: int
 ) -> Iterator[Fork]:
     """``steps`` forks, each with its ``k`` likeliest tokens; goes on with ``Fork.chosen``."""
     sampling = Decoding.checked(temperature=settings.temperature)
     one, other = (torch.Generator().manual_seed(seed) for _ in range(2))
     generated: list[int] = []
     for _ in range(steps):
-        now = probabilities(generated)
+        now = log_probs(generated)
         history = History(generated=generated)
-        heated = shape(now.log(), history, sampling)
-        cut = shape(now.log(), history, settings)
+        heated = shape(now, history, sampling)
+        cut = shape(now, history, settings)
         ranked = now.topk(min(k, len(now))).indices.tolist()
         fork = Fork(
             candidates=ranked,
-            probabilities=now,
+            probabilities=now.exp(),
             kept=cut.isfinite(),
             greedy=ranked[0],
             temperature=draw(heated, one),
