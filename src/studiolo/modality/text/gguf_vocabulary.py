@@ -168,15 +168,17 @@ def _sentence_pieces(
             "tokenizer.ggml.scores does not hold one score for each of the "
             f"{len(tokens):,} tokens of tokenizer.ggml.tokens"
         )
-    ranks = np.asarray(scores, dtype=np.float64)
     # A run of spaces may be written as such; the pieces are made of the mark.
     pieces = [token if token.strip(" ") else "▁" * len(token) for token in tokens]
     vocabulary = {piece: i for i, piece in enumerate(pieces) if types[i] != UNUSED}
+    # User-defined pieces carry no meaningful score and come before all learnt ones.
+    learnt = np.asarray(types) != USER_DEFINED
+    order = np.lexsort((-np.asarray(scores, dtype=np.float64), learnt)).tolist()
     joinable = {piece: i for piece, i in vocabulary.items() if types[i] in (NORMAL, USER_DEFINED)}
     backend = Tokenizer(
         BPE(
             vocab=vocabulary,
-            merges=_merges(joinable, ranks),
+            merges=_merges(joinable, order),
             unk_token=None if unknown is None else pieces[unknown],
             fuse_unk=True,
             byte_fallback=True,
@@ -192,19 +194,19 @@ def _sentence_pieces(
     return backend
 
 
-def _merges(vocabulary: Mapping[str, int], scores: np.ndarray) -> list[tuple[str, str]]:
-    """Every cut of a piece into two known pieces, best joined piece first."""
-    found: list[tuple[str, str]] = []
-    for piece in sorted(
-        vocabulary, key=lambda piece: (-scores[vocabulary[piece]], vocabulary[piece])
-    ):
-        cuts = [
-            (left, right)
-            for at in range(1, len(piece))
-            if (left := piece[:at]) in vocabulary and (right := piece[at:]) in vocabulary
-        ]
-        found += cuts
-    return found
+def _merges(vocabulary: Mapping[str, int], order: Sequence[int]) -> list[tuple[str, str]]:
+    """Every cut of a piece into two known pieces: best piece first, longest left part first.
+
+    ``order``: ids from the best piece to the worst.
+    """
+    pieces = {index: piece for piece, index in vocabulary.items()}
+    return [
+        (left, right)
+        for index in order
+        if (piece := pieces.get(index)) is not None
+        for at in range(len(piece) - 1, 0, -1)
+        if (left := piece[:at]) in vocabulary and (right := piece[at:]) in vocabulary
+    ]
 
 
 def _add_special(backend: Tokenizer, tokens: Sequence[str], types: Sequence[int]) -> None:
