@@ -19,7 +19,7 @@ import re
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -139,7 +139,7 @@ class _Shard:
                     f"(limit {MAX_HEADER_BYTES:,})",
                     remedy="The file is damaged or was not written as safetensors: fetch it again.",
                 )
-            self._file: Any = safe_open(path, framework="pt")  # type: ignore[no-untyped-call]
+            self._file = cast(Any, safe_open)(path, framework="pt")
             names: list[str] = self._file.keys()
             self.dtypes: dict[str, str] = {
                 name: self._file.get_slice(name).get_dtype() for name in names
