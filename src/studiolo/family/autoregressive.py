@@ -10,7 +10,7 @@ decoding; equal prompts are read once. Knows token ids; does not know text.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -22,7 +22,7 @@ from studiolo.family.contract import Loss
 from studiolo.nn.cache import KVCache
 from studiolo.nn.config import DecoderConfig
 from studiolo.nn.decoder import Decoder
-from studiolo.sampler.beam import Beams
+from studiolo.sampler.beam import Beams, Hypothesis
 from studiolo.sampler.decoding import adjust, pick
 from studiolo.sampler.history import History
 from studiolo.sampler.settings import Decoding, check_vocabulary
@@ -36,9 +36,9 @@ HEAD_ROWS = 256
 class TokenRequest:
     """What to continue, how far, and how.
 
-    ``stop_ids`` end a sequence and are not part of it. ``stops`` may end one too, from its
-    generated tokens; those stay. ``log_probs``: record this many alternatives at each step.
-    ``best``: how many sequences to return, of beams.
+    ``stop_ids`` end a sequence and are not part of it. ``stops``: whether generated tokens end
+    a beam's hypothesis; they stay part of it. ``log_probs``: record this many alternatives at
+    each step. ``best``: how many sequences to return, of beams.
     """
 
     prompt: tuple[int, ...]
@@ -111,10 +111,12 @@ class SampleProgress:
         if self.choices is not None:
             self.choices.append(choice(logits[0], token, request.log_probs or 0))
         self.rows = [Row((token,), self.rows[0].cache)]
-        if request.stops is not None and request.stops(self.history.generated):
-            self.reason = "stop"
-        elif len(self.history.generated) == request.max_tokens:
+        if len(self.history.generated) == request.max_tokens:
             self.reason = "length"
+
+    def end(self, reason: FinishReason) -> None:
+        """Take no further step, for a reason that only the caller knows."""
+        self.reason = reason
 
     def sample(self) -> TokenSample:
         """What there is, complete or cut short."""
@@ -127,6 +129,7 @@ class BeamProgress:
 
     def __init__(self, request: TokenRequest, cache: KVCache) -> None:
         self.request = request
+        self.reason: FinishReason | None = None
         self.rows = [Row(request.prompt, cache)]
         self.histories = [History(request.prompt)]
         self.beams = Beams(
@@ -134,13 +137,14 @@ class BeamProgress:
             request.decoding.length_penalty,
             request.stop_ids,
             request.max_tokens,
+            n=request.best,
             stop=request.stops,
         )
 
     @property
     def done(self) -> bool:
         """Whether nothing better can still be found."""
-        return self.beams.done
+        return self.reason is not None or self.beams.done
 
     def preview(self) -> tuple[int, ...]:
         """The best hypothesis so far."""
@@ -163,19 +167,23 @@ class BeamProgress:
             histories.append(History(old.prompt, (*old.generated, token)))
         self.rows, self.histories = rows, histories
 
+    def end(self, reason: FinishReason) -> None:
+        """Search no further, for a reason that only the caller knows."""
+        self.reason = reason
+
     def sample(self) -> TokenSample:
         """The best hypotheses so far."""
-        found = [
-            TokenSample(tuple(h.tokens), self._reason(h.finished), score=h.score)
-            for h in self.beams.results(self.request.best)
-        ]
-        first = found[0]
-        return TokenSample(first.tokens, first.finish_reason, None, first.score, tuple(found[1:]))
+        found = [self._sample_of(h) for h in self.beams.results()]
+        best = found[0] if found else TokenSample((), "cancelled")
+        return replace(best, alternatives=tuple(found[1:]))
 
-    def _reason(self, finished: bool) -> FinishReason:
-        if finished:
-            return "stop"
-        return "length" if self.done else "cancelled"
+    def _sample_of(self, found: Hypothesis) -> TokenSample:
+        tokens = found.tokens
+        if tokens[-1] in self.request.stop_ids:
+            tokens = tokens[:-1]
+        limit: FinishReason = "length" if self.beams.done else "cancelled"
+        reason = "stop" if found.finished else self.reason or limit
+        return TokenSample(tokens, reason, score=found.score)
 
 
 Progress = SampleProgress | BeamProgress

@@ -1,0 +1,72 @@
+"""Open a bundle: its description, its tokenizer and its tensors, whichever its format.
+
+Nothing heavy is read here; tensors come one by one when they are asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from studiolo.bundle.checkpoint import Checkpoint
+from studiolo.bundle.gguf import GGUFFile
+from studiolo.bundle.gguf_names import gguf_checkpoint
+from studiolo.bundle.huggingface import read_directory, write_directory
+from studiolo.bundle.layout import decoder_config
+from studiolo.bundle.store import Bundle
+from studiolo.errors import UnsupportedModelError
+from studiolo.modality.text.tokenizer import Tokenizer
+from studiolo.nn.config import DecoderConfig
+
+
+@dataclass(frozen=True)
+class OpenBundle:
+    """A bundle whose headers have been read. ``gguf`` is None for the Hugging Face layout."""
+
+    bundle: Bundle
+    gguf: GGUFFile | None
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> OpenBundle:
+        """Read the headers; raises :class:`MalformedFileError` where they are broken."""
+        return cls(bundle, GGUFFile.open(bundle.weights) if bundle.weights else None)
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """Configuration and tensors in Hugging Face's terms."""
+        return gguf_checkpoint(self.gguf) if self.gguf else read_directory(self.bundle.path)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The model's own tokenizer."""
+        if self.gguf is not None:
+            return Tokenizer.from_gguf(self.gguf.metadata)
+        return Tokenizer.from_directory(self.bundle.path)
+
+    @cached_property
+    def config(self) -> DecoderConfig:
+        """The network; raises :class:`UnsupportedModelError` if it is no decoder."""
+        installed = self.bundle.installed
+        if installed is not None and installed.family != "autoregressive":
+            raise UnsupportedModelError(
+                f"{self.bundle.name} is of the family {installed.family!r} and makes "
+                f"{installed.modality}, not text",
+                remedy="`studiolo models --all` says what each model is good for.",
+            )
+        return decoder_config(self.checkpoint.config)
+
+    def save(self, directory: Path) -> None:
+        """Write the model as a Hugging Face directory that ``transformers`` loads.
+
+        Quantised tensors are written as float32, with the values they stand for. Raises as
+        :func:`write_directory`.
+        """
+        checkpoint = self.checkpoint
+        write_directory(
+            directory,
+            checkpoint.config,
+            ((name, checkpoint.tensor(name)) for name in checkpoint.names),
+            tokenizer=self.tokenizer,
+            generation=checkpoint.generation,
+        )

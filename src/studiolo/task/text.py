@@ -1,0 +1,252 @@
+"""A language model as people use it: complete, chat, look at the next token, score.
+
+Text in, text out. Everything below works in token ids; this is where the two meet.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from studiolo.bundle.layout import load_decoder
+from studiolo.bundle.opening import OpenBundle
+from studiolo.bundle.store import Bundle
+from studiolo.errors import ChatTemplateError, InvalidRequestError
+from studiolo.evaluation.likelihood import Likelihood, token_log_likelihoods
+from studiolo.family.autoregressive import Autoregressive, TokenRequest
+from studiolo.modality.text.chat import render_chat
+from studiolo.modality.text.tokenizer import Tokenizer
+from studiolo.nn.config import DecoderConfig
+from studiolo.sampler.decoding import shape
+from studiolo.sampler.history import History
+from studiolo.sampler.settings import Decoding
+from studiolo.task.generation import Generation, TextStream
+
+Prompt = str | Sequence[int]
+Message = Mapping[str, object]
+MAX_SAMPLES = 1024
+
+
+@dataclass(frozen=True)
+class NextToken:
+    """One candidate for the next place."""
+
+    token: str
+    id: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Score(Likelihood):
+    """The likelihood of a text. ``tokens``: (text, id, log-probability in nats or None)."""
+
+    tokens: tuple[tuple[str, int, float | None], ...] = ()
+
+
+class LanguageModel:
+    """A loaded model and its tokenizer; make one with :func:`studiolo.load`."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        tokenizer: Tokenizer,
+        model: Autoregressive,
+        defaults: Decoding,
+    ) -> None:
+        self.bundle, self.tokenizer, self.model = bundle, tokenizer, model
+        self.defaults = defaults
+
+    @classmethod
+    def open(cls, bundle: Bundle, *, device: torch.device) -> LanguageModel:
+        """Read a bundle's weights: float32 on a CPU, bfloat16 on a GPU."""
+        opened = OpenBundle.of(bundle)
+        _ = opened.config  # refuses early what is no language model
+        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+        decoder = load_decoder(opened.checkpoint, dtype=dtype, device=device)
+        recommended = _recommended(bundle, opened.checkpoint.generation)
+        return cls(bundle, opened.tokenizer, Autoregressive(decoder), recommended)
+
+    @property
+    def name(self) -> str:
+        """The bundle's name."""
+        return self.bundle.name
+
+    @property
+    def config(self) -> DecoderConfig:
+        """The description of the network."""
+        return self.model.config
+
+    def generate(
+        self,
+        prompt: Prompt,
+        *,
+        max_tokens: int = 256,
+        n: int = 1,
+        seed: int | None = None,
+        stop: str | Sequence[str] = (),
+        ignore_eos: bool = False,
+        log_probs: int | None = None,
+        **decoding: object,
+    ) -> Generation:
+        """Continue ``prompt`` (text, or token ids), raw: no chat template.
+
+        ``max_tokens``: at most this many new tokens. ``n``: samples to draw, of beams the
+        n best; the others are in ``alternatives``. ``seed``: 0 to 2**63 - 1; the i-th sample
+        draws with ``seed + i``; None takes a random one, which the result names. ``stop``:
+        strings that end the text and are not part of it. ``ignore_eos``: go on past the end
+        token. ``log_probs``: record each token's log-probability and this many alternatives.
+        ``decoding``: fields of :class:`Decoding`, over the model's recommended ones.
+
+        Raises :class:`InvalidRequestError`, :class:`ContextOverflowError`.
+        """
+        stream = self.stream(
+            prompt,
+            max_tokens=max_tokens,
+            n=n,
+            seed=seed,
+            stop=stop,
+            ignore_eos=ignore_eos,
+            log_probs=log_probs,
+            **decoding,
+        )
+        return stream.run()
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        max_tokens: int = 256,
+        n: int = 1,
+        seed: int | None = None,
+        stop: str | Sequence[str] = (),
+        ignore_eos: bool = False,
+        log_probs: int | None = None,
+        **decoding: object,
+    ) -> TextStream:
+        """As :meth:`generate`, but the first sample's text arrives piece by piece."""
+        settings = self.defaults.replaced(**decoding)
+        seed = _checked_seed(seed)
+        stops = (stop,) if isinstance(stop, str) else tuple(stop)
+        if any(not text for text in stops):
+            raise InvalidRequestError("stop", "an empty string would stop at once")
+        if not 1 <= n <= MAX_SAMPLES:
+            raise InvalidRequestError("n", f"must be 1 to {MAX_SAMPLES}, not {n}")
+        if log_probs is not None and not 0 <= log_probs <= self.config.vocabulary:
+            limit = self.config.vocabulary
+            raise InvalidRequestError("log_probs", f"must be 0 to {limit:,}, not {log_probs}")
+        request = TokenRequest(
+            prompt=tuple(self._encode(prompt)),
+            max_tokens=max_tokens,
+            decoding=settings,
+            stop_ids=frozenset() if ignore_eos else self.tokenizer.eos_ids,
+            stops=self._stop_test(stops) if stops and settings.beams > 1 else None,
+            log_probs=log_probs,
+            best=n if settings.beams > 1 else 1,
+        )
+        count = 1 if settings.beams > 1 else n
+        return TextStream(self.model, self.tokenizer, request, stops, seed, count)
+
+    def chat(self, messages: Sequence[Message], **options: object) -> Generation:
+        """Answer a conversation through the model's chat template.
+
+        ``messages``: ``{"role": …, "content": …}`` in order; ``tools`` among the options goes
+        to the template, the others are those of :meth:`generate`. Raises
+        :class:`ChatTemplateError` when there is no template or it rejects the messages.
+        """
+        return self.stream_chat(messages, **options).run()
+
+    def stream_chat(self, messages: Sequence[Message], **options: object) -> TextStream:
+        """As :meth:`chat`, but the answer arrives piece by piece."""
+        ids = self.encode_chat(messages, tools=options.pop("tools", None))
+        return self.stream(ids, **options)  # type: ignore[arg-type]
+
+    def encode_chat(self, messages: Sequence[Message], *, tools: object = None) -> list[int]:
+        """Token ids of a conversation, up to where the answer begins."""
+        if self.tokenizer.chat_template is None:
+            raise ChatTemplateError(
+                f"{self.name} has no chat template",
+                remedy="It is a base model: use `generate`, or choose an instruct model.",
+            )
+        text = render_chat(
+            self.tokenizer.chat_template, messages, tools=tools, special=self.tokenizer.special
+        )
+        return self.tokenizer.encode(text, add_special=False, parse_special=True)
+
+    def next_log_probs(self, prompt: Prompt) -> Tensor:
+        """Natural-log probability of every token of the vocabulary in the next place: ``[V]``."""
+        return self.model.next_log_probs(self._encode(prompt))
+
+    def next_tokens(self, prompt: Prompt, k: int = 10, **decoding: object) -> list[NextToken]:
+        """The ``k`` likeliest next tokens, best first.
+
+        ``decoding``: strategies to look through (``temperature=0.5``, ``top_p=0.9`` …); by
+        default the model's own probabilities. Tokens that are excluded are left out.
+        """
+        if k < 1:
+            raise InvalidRequestError("k", f"must be at least 1, not {k}")
+        ids = self._encode(prompt)
+        logits = shape(self.model.next_log_probs(ids), History(ids), Decoding.checked(**decoding))
+        best = logits.softmax(dim=-1).topk(min(k, len(logits)))
+        return [
+            NextToken(self._readable(id), id, probability)
+            for id, probability in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            if probability > 0
+        ]
+
+    def score(self, text: Prompt, report: Callable[[int], None] = lambda done: None) -> Score:
+        """How likely the model finds a text: see :mod:`studiolo.evaluation.likelihood`.
+
+        ``report`` is told how many tokens are done. Raises :class:`InvalidRequestError` for a
+        text of fewer than two tokens.
+        """
+        ids = self._encode(text)
+        log_probs = token_log_likelihoods(
+            self.model, torch.tensor(ids, dtype=torch.int64), self.config.context, report
+        )
+        spelled = sum(len(self.tokenizer.token_bytes(id)) for id in ids[1:])
+        known = [None, *log_probs.tolist()]
+        tokens = [(self._readable(i), i, p) for i, p in zip(ids, known, strict=True)]
+        return Score(**vars(Likelihood.of(log_probs, spelled)), tokens=tuple(tokens))
+
+    def _encode(self, prompt: Prompt) -> list[int]:
+        return self.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
+
+    def _readable(self, id: int) -> str:
+        # A model's table may have more rows than its tokenizer has tokens.
+        return self.tokenizer.token_text(id) if id < self.tokenizer.vocab_size else f"<{id}>"
+
+    def _stop_test(self, stops: Sequence[str]) -> Callable[[Sequence[int]], bool]:
+        def met(tokens: Sequence[int]) -> bool:
+            text = self.tokenizer.decode(tokens)
+            return any(stop in text for stop in stops)
+
+        return met
+
+
+def _recommended(bundle: Bundle, generation: Mapping[str, object]) -> Decoding:
+    """The model's own decoding settings: the bundle's, else those of generation_config.json."""
+    if bundle.installed is not None and bundle.installed.defaults:
+        return Decoding.checked(**_whole_numbers(bundle.installed.defaults))
+    names = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty")
+    given = {name: generation[name] for name in names if generation.get(name) is not None}
+    if generation.get("do_sample") is False:
+        given = {"temperature": 0.0}
+    return Decoding.checked(**given)
+
+
+def _whole_numbers(defaults: Mapping[str, float]) -> dict[str, object]:
+    """A manifest keeps every setting as a float; those that count are whole."""
+    whole = {name for name, field in Decoding.model_fields.items() if field.annotation is int}
+    return {name: int(v) if name in whole else v for name, v in defaults.items()}
+
+
+def _checked_seed(seed: int | None) -> int:
+    if seed is None:
+        return secrets.randbits(32)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise InvalidRequestError("seed", f"must be a whole number of 0 to 2**63 - 1, not {seed!r}")
+    return seed
