@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from studiolo.bundle.manifest import (
     FilePin,
@@ -108,15 +109,30 @@ class UrlSource(Frozen):
 
     @property
     def label(self) -> str:
-        """How messages name this source."""
-        return self.url
+        """How messages and records name this source: no password and no query enters them."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _absolute(path: Path) -> Path:
+    """A path that means the same wherever the program is started."""
+    try:
+        path = path.expanduser()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from None
+    if not path.is_absolute() or "\0" in str(path):
+        raise ValueError("must be an absolute path, or begin with ~")
+    return path
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 
 
 class FileSource(Frozen):
     """A file on a disk that this machine can read."""
 
     kind: Literal["file"] = "file"
-    path: Path
+    path: AbsolutePath
 
     @property
     def label(self) -> str:
@@ -128,7 +144,7 @@ class DirectorySource(Frozen):
     """A folder on a disk that this machine can read, holding the files by their names."""
 
     kind: Literal["directory"] = "directory"
-    path: Path
+    path: AbsolutePath
 
     @property
     def label(self) -> str:
@@ -160,7 +176,7 @@ class Offer(Frozen):
     terms: Terms | None = None
     context_length: int | None = Field(None, ge=1, description="tokens")
     good_for: str = ""
-    defaults: Mapping[str, float] = Field({}, description="recommended decoding settings")
+    defaults: Mapping[str, int | float] = Field({}, description="recommended decoding settings")
     files: tuple[Wanted, ...] = Field(min_length=1)
     sources: tuple[Source, ...] = Field(min_length=1)
 
@@ -258,7 +274,8 @@ def _read(content: bytes, where: str) -> dict[str, Entry]:
     except RecursionError:
         raise broken("nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, or a number beyond Python's digit limit
-        raise broken(str(error)) from None
+        end = f"at line {content.count(10) + 1}, the end of the document"
+        raise broken(str(error).replace("at end of document", end)) from None
     if unknown := set(tree) - {"models"}:
         raise broken(f"{min(unknown)}: only tables [models.NAME] may stand at the top")
     models = tree.get("models", {})

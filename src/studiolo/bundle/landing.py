@@ -30,6 +30,7 @@ from studiolo.bundle.manifest import FilePin, hash_file
 from studiolo.errors import ChecksumError, NoSpaceError, SourceError
 
 CHUNK = 1 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ Report = Callable[[PullEvent], None]
 
 def no_space(path: Path, error: OSError) -> NoReturn:
     """Turn a full disk or quota into :class:`NoSpaceError`; raise anything else again."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         raise NoSpaceError(
             f"the disk that holds {path} is full",
             remedy="What has arrived is kept: make room and give the same command again.",
@@ -71,6 +72,7 @@ class Landing:
         self.name, self.directory, self.files = name, directory, tuple(files)
         self._report = report
         self._landed: dict[str, FilePin] = {}
+        self._told = 0
         sizes = [file.size for file in self.files]
         self.total = None if None in sizes else sum(size or 0 for size in sizes)
         directory.mkdir(parents=True, exist_ok=True)
@@ -106,7 +108,13 @@ class Landing:
         """Tell how far the pull is, with ``pending`` bytes of a file that is under way."""
         if self._report is not None:
             done = sum(pin.size for pin in self._landed.values()) + pending
-            self._report(Progress(self.name, min(done, self.total or done), self.total))
+            # An archive's bytes only estimate what comes out of it: never tell a step back.
+            self._told = max(self._told, min(done, self.total or done))
+            self._report(Progress(self.name, self._told, self.total))
+
+    def regress(self) -> None:
+        """Bytes that were told of have turned out to be worth nothing."""
+        self._told = 0
 
     def note(self, text: str) -> None:
         """Show the user one line."""
@@ -182,6 +190,7 @@ class PartialFile(AbstractContextManager["PartialFile"]):
     def discard(self) -> None:
         """Drop every byte: they are not the ones wanted."""
         self.keep(0)
+        self._landing.regress()
 
     def __exit__(
         self,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from studiolo.bundle import store
@@ -55,15 +54,13 @@ def _read(path: Path) -> dict[str, object]:
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Write ``path`` so that it is there in full or, if the machine stops, as it was before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-", suffix=".part")
-    try:
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    """Write ``path`` so that it is there in full or, if the machine stops, as it was before.
+
+    The caller holds a lock, so that one fixed name serves for the new file until then.
+    """
+    new = path.with_name(path.name + ".part")
+    with new.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

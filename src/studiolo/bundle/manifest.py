@@ -17,9 +17,9 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from studiolo.errors import InvalidRequestError
 
@@ -65,7 +65,7 @@ Size = Annotated[int, Field(ge=0, le=1 << 50, strict=True, description="bytes")]
 class Frozen(BaseModel):
     """A value that cannot change and knows exactly its fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FilePin(Frozen):
@@ -101,12 +101,18 @@ class BundleManifest(Frozen):
     parameters: int | None = Field(None, ge=0)
     licence: str = "unknown"
     context_length: int | None = Field(None, ge=1, description="tokens")
-    defaults: Mapping[str, float] = Field({}, description="recommended decoding settings")
+    defaults: Mapping[str, int | float] = Field({}, description="recommended decoding settings")
     files: Mapping[MemberName, FilePin]
     source: Origin
     lineage: Lineage = Lineage()
     quality: Mapping[str, float] = Field({}, description="measured, by name")
     digest: Sha256
+
+    @model_validator(mode="after")
+    def _digest_is_of_the_files(self) -> Self:
+        if self.digest != digest_of(pin.sha256 for pin in self.files.values()):
+            raise ValueError("digest is not that of the files")
+        return self
 
 
 def digest_of(checksums: Iterable[str]) -> str:

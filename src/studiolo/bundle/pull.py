@@ -17,21 +17,16 @@ import datetime
 import os
 import shutil
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from studiolo.bundle import licence, store
+from studiolo.bundle import address, licence, store
 from studiolo.bundle.catalogue import (
     Catalogue,
-    DirectorySource,
     Entry,
-    FileSource,
     IndexSource,
     Offer,
     Source,
-    UrlSource,
-    Wanted,
 )
-from studiolo.bundle.landing import Landing, Note, Report, no_space
+from studiolo.bundle.landing import FULL, Landing, Note, Report, no_space
 from studiolo.bundle.manifest import (
     MANIFEST_NAME,
     BundleManifest,
@@ -47,6 +42,8 @@ from studiolo.errors import (
     MalformedFileError,
     NoSpaceError,
     SourceError,
+    StudioloError,
+    UnknownModelError,
 )
 
 _MARGIN = 16 << 20
@@ -82,82 +79,73 @@ def pull(
     :class:`SourceError` when no source delivers, :class:`ChecksumError` when one
     delivers and none delivers the right bytes, and :class:`NoSpaceError`.
     """
-    own_name = checked_name(name) if name is not None else _own_name(what)
-    entry = None
-    if _is_name(what):
-        if name is not None and name != what:
-            raise InvalidRequestError("name", "a model of the catalogue keeps its own name")
-        entry = Catalogue.load(store.home())[what]
-    elif own_name in Catalogue.load(store.home()).entries:
+    own_name = checked_name(name) if name is not None else address.own_name(what)
+    entries = Catalogue.load(store.home()).entries
+    entry = entries.get(own_name)
+    if address.is_name(what):
+        if name not in (None, what):
+            raise InvalidRequestError("name", "what is asked for by name keeps that name")
+        if entry is None and (present := _present(what)) is not None:
+            return present
+        if entry is None:
+            raise UnknownModelError(what, entries)
+    elif entry is not None:
         raise InvalidRequestError(
             "name", f"{own_name!r} belongs to the catalogue", remedy="Choose another with --name."
         )
-    if (present := _installed(own_name, entry)) is not None:
-        return present
-    offer: Offer = entry if entry is not None else _offer(what, own_name)
-    licence.check(offer, accept_licence)
 
     def waiting() -> None:
         if report is not None:
             report(Note(f"another process is pulling {own_name}; waiting for it"))
 
     try:
+        if (present := _same(what, own_name, entry)) is not None:
+            return present
+        offer: Offer = entry if entry is not None else address.offer(what, own_name)
+        licence.check(offer, accept_licence)
         with store.lock(own_name, waiting):
-            if (present := _installed(own_name, entry)) is not None:
-                return present
-            return _pull(offer, report)
+            return _same(what, own_name, entry) or _pull(offer, report)
     except OSError as error:
-        no_space(store.home(), error)
+        if error.errno in FULL:
+            no_space(store.home(), error)
+        raise StudioloError(
+            f"{error.filename or store.home()}: {error.strerror or error}",
+            remedy=f"Models are kept in {store.home()}; STUDIOLO_HOME names another folder.",
+        ) from error
 
 
-def _is_name(what: str) -> bool:
-    return not store.looks_like_path(what) and not what.startswith(("hf:", "https:", "http:"))
-
-
-def _own_name(what: str) -> str:
-    """The name under which ``what`` is installed unless another is given."""
-    if what.startswith(("https:", "http:")):
-        return checked_name(Path(unquote(urlsplit(what).path)).name.removesuffix(".gguf"))
-    if store.looks_like_path(what):
-        path = Path(what.removeprefix("file:")).expanduser().absolute()
-        return checked_name(path.name.removesuffix(".gguf"))
-    return store.installed_name(what)
-
-
-def _installed(name: str, entry: Entry | None) -> Bundle | None:
-    """The whole bundle that is installed under ``name``, if it is what ``entry`` pins."""
+def _present(name: str) -> Bundle | None:
+    """The bundle installed under ``name``, if it is whole."""
     try:
-        bundle = store.find(name)
+        return store.find(name)
     except MalformedFileError:
         return None
-    if bundle is None or (entry is not None and dict(bundle.manifest.files) != entry.pins):
-        return None
-    return bundle
 
 
-def _offer(what: str, name: str) -> Offer:
-    """What lies behind an address outside the catalogue."""
-    if what.startswith("hf:"):
-        from studiolo.bundle.sources import hub
+def _same(what: str, name: str, entry: Entry | None) -> Bundle | None:
+    """What is installed under ``name``, if it is what ``what`` would bring.
 
-        parts = what.removeprefix("hf:").split("/")
-        if len(parts) < 2 or not all(parts):
-            raise InvalidRequestError(
-                "name", f"{what!r} is not hf:owner/name or hf:owner/name/FILE"
-            )
-        return hub.offer("/".join(parts[:2]), "/".join(parts[2:]) or None, name)
-    if what.startswith(("https:", "http:")):
-        file = Path(unquote(urlsplit(what).path)).name
-        if not file.lower().endswith(".gguf"):
-            raise InvalidRequestError("name", f"{what} does not end in .gguf")
-        return Offer(name=name, files=(Wanted(name=file),), sources=(UrlSource(url=what),))
-    path = Path(what.removeprefix("file:")).expanduser().absolute()
-    bundle = store.open_path(path)
+    Raises :class:`InvalidRequestError` if it came from elsewhere and is another model.
+    """
+    bundle = _present(name)
     if bundle is None:
-        raise SourceError(f"{path} is neither a GGUF file nor a folder with a config.json")
-    wanted = [Wanted(name=n, size=f.stat().st_size) for n, f in bundle.files.items()]
-    source: Source = FileSource(path=path) if path.is_file() else DirectorySource(path=path)
-    return Offer(name=name, files=tuple(wanted), sources=(source,))
+        return None
+    if entry is not None:
+        return bundle if dict(bundle.manifest.files) == entry.pins else None
+    where = address.where(what)
+    if store.looks_like_path(what):  # it may have changed since, and is soon hashed
+        there = store.open_path(address.path(what))
+        if there is not None and there.digest == bundle.digest:
+            return bundle
+        if bundle.manifest.source.where == where:
+            return None
+    elif bundle.manifest.source.where == where:
+        return bundle
+    raise InvalidRequestError(
+        "name",
+        f"another model is installed as {name!r}, from {bundle.manifest.source.where}",
+        remedy="Choose another name with --name, or remove that one first.",
+    )
 
 
 def _pull(offer: Offer, report: Report | None) -> Bundle:
@@ -187,6 +175,7 @@ def _pull(offer: Offer, report: Report | None) -> Bundle:
 
 def _sweep(directory: Path, offer: Offer) -> None:
     """Clear away what cannot be gone on with: scratch folders, a manifest written too soon."""
+    store.bury()
     files = {file.name for file in offer.files}
     for path in directory.rglob("*"):
         relative = path.relative_to(directory).as_posix()

@@ -17,8 +17,8 @@ import json
 import os
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,7 @@ from studiolo.errors import (
 )
 
 _MAX_MANIFEST = 16 << 20
+_GRAVE = ".removed-"
 _LAYOUT = re.compile(
     r"[\w.-]+\.(json|safetensors|jinja|gguf|model)|merges\.txt|vocab\.txt|README\.md|LICEN[CS]E.*"
 )
@@ -160,7 +161,7 @@ def installed_name(text: str) -> str:
 def open_installed(directory: Path) -> Bundle:
     """The bundle in ``directory``, its ``bundle.json`` read and its sizes compared."""
     path = directory / MANIFEST_NAME
-    remedy = f"`studiolo pull {directory.name}` fetches it anew."
+    remedy = f"`studiolo remove {directory.name}` clears it away; then pull it again."
     try:
         if path.stat().st_size > _MAX_MANIFEST:
             raise MalformedFileError(f"{path} is larger than any manifest", remedy=remedy)
@@ -273,14 +274,18 @@ def discard(directory: Path) -> None:
     if not directory.exists():
         return
     downloads_directory().mkdir(parents=True, exist_ok=True)
-    grave = Path(tempfile.mkdtemp(prefix=".removed-", dir=downloads_directory()))
-    with contextlib.suppress(FileNotFoundError):
-        directory.rename(grave / "x")
-    shutil.rmtree(grave, ignore_errors=True)
+    directory.rename(downloads_directory() / f"{_GRAVE}{uuid.uuid4().hex}")
+    bury()
+
+
+def bury() -> None:
+    """Empty what :func:`discard` has renamed, also what a killed process left of it."""
+    for grave in downloads_directory().glob(f"{_GRAVE}*"):
+        shutil.rmtree(grave, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def lock(name: str, waiting: object = None) -> Iterator[None]:
+def lock(name: str, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lock of the bundle ``name``; calls ``waiting()`` once if it must be waited for."""
     from filelock import FileLock, Timeout
 
@@ -290,7 +295,7 @@ def lock(name: str, waiting: object = None) -> Iterator[None]:
     try:
         guard.acquire(timeout=0)
     except Timeout:
-        if callable(waiting):
+        if waiting is not None:
             waiting()
         guard.acquire(poll_interval=0.2)
     try:

@@ -10,7 +10,7 @@ from studiolo.errors import SourceError
 
 def fetch(source: DirectorySource, landing: Landing) -> None:
     """Copy every missing file of the folder."""
-    if not source.path.expanduser().is_dir():
+    if not source.path.is_dir():
         raise SourceError(f"{source.path} is not a folder that can be read")
     for wanted in landing.missing():
         copy(source.path / wanted.name, wanted, landing)

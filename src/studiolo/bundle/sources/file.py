@@ -21,7 +21,7 @@ def fetch(source: FileSource, landing: Landing) -> None:
 def copy(path: Path, wanted: Wanted, landing: Landing) -> None:
     """Copy ``path`` into the landing as ``wanted``; raises :class:`SourceError`."""
     try:
-        with path.expanduser().open("rb") as file, landing.partial(wanted) as partial:
+        with path.open("rb") as file, landing.partial(wanted) as partial:
             partial.discard()
             copy_into(partial, file.read)
             partial.finish()

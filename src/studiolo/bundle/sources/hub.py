@@ -82,7 +82,7 @@ def offer(repository: str, file: str | None, name: str) -> Offer:
             remedy="Check its name. A private or gated one needs a token, given in the "
             "environment as HF_TOKEN, whose owner has accepted its terms.",
         ) from None
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except Exception as error:  # the library's transport has errors of its own
         reason = str(error).partition("\n")[0]
         raise SourceError(f"the hub did not list {repository} ({reason})") from None
     sizes = {}

@@ -144,7 +144,7 @@ class _Archives:
         try:
             process = subprocess.Popen(
                 command,
-                env={**os.environ, "TMPDIR": str(self._scratch / "tmp")},
+                env=_environment(self._scratch / "tmp"),
                 cwd=self._scratch,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -170,6 +170,12 @@ class _Archives:
                 return process.communicate(timeout=0.2)[1]
             except subprocess.TimeoutExpired:
                 self.landing.advance(before + _largest(self._scratch))
+
+
+def _environment(temporary: Path) -> dict[str, str]:
+    """The user's own, but for where pip puts its scraps, and how long it keeps at a dead host."""
+    moved = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
+    return {"PIP_RETRIES": "2", **os.environ, **moved}
 
 
 def pip_command() -> list[str]:

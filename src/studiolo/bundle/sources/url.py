@@ -25,6 +25,7 @@ from studiolo.errors import ChecksumError, SourceError
 CONNECT_SECONDS = 4.0
 READ_SECONDS = 30.0
 _TRIES = 4
+_MOST = 100
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -50,7 +51,7 @@ def download(
         raise SourceError(f"the network settings are unusable: {error}") from None
     with client, landing.partial(wanted) as partial:
         inherited, failures = partial.size > 0, 0
-        while True:
+        for _ in range(_MOST):
             before = partial.size
             try:
                 _attempt(client, url, partial)
@@ -74,6 +75,7 @@ def download(
                 if failures >= _TRIES:
                     raise SourceError(f"{_host(url)} broke off ({_brief(error)})") from None
                 time.sleep(0.2 * 2**failures)
+        raise SourceError(f"{_host(url)} broke off {_MOST} times")
 
 
 class _BrokenOffError(SourceError):
@@ -94,6 +96,9 @@ def _attempt(client: httpx.Client, url: str, partial: PartialFile) -> None:
     else:
         partial.discard()
     with client.stream("GET", url, headers=headers) as response:
+        if response.status_code == 416:  # what we have is not the beginning of what is there
+            partial.discard()
+            raise _BrokenOffError("HTTP 416")
         _check(response, url, wanted)
         start, length = _extent(response)
         if start != partial.size:
@@ -106,8 +111,10 @@ def _attempt(client: httpx.Client, url: str, partial: PartialFile) -> None:
                 f"{wanted.name} has {start + length:,} bytes at {_host(url)}, "
                 f"but {wanted.size:,} are pinned"
             )
+        if length is None and wanted.size is None and "Transfer-Encoding" not in response.headers:
+            raise SourceError(f"{_host(url)} says not how long {wanted.name} is")
         _remember(partial, url, response.headers.get("ETag"))
-        for chunk in response.iter_raw(1 << 20):
+        for chunk in response.iter_raw():  # as they come: what has come is kept if it breaks
             partial.write(chunk)
     if wanted.size is not None and partial.size < wanted.size:
         raise _BrokenOffError(f"it ended after {partial.size:,} of {wanted.size:,} bytes")
@@ -126,7 +133,7 @@ def _check(response: httpx.Response, url: str, wanted: Wanted) -> None:
         )
     if status in (404, 410):
         raise SourceError(f"{host} has no {wanted.name} there (HTTP {status})")
-    if status in (408, 416, 425, 429) or status >= 500:
+    if status in (408, 425, 429) or status >= 500:
         raise _BrokenOffError(f"HTTP {status}")
     if status not in (200, 206):
         raise SourceError(f"{host} answered HTTP {status} for {wanted.name}")
