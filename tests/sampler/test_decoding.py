@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -109,6 +111,18 @@ def test_shape_is_the_closed_form(name: str) -> None:
     values, form = CLOSED_FORMS[name]
     shaped = shape(LOGITS, SAID, Decoding.checked(**values)).double().softmax(-1)
     torch.testing.assert_close(shaped, form / form.sum(), atol=1e-6, rtol=1e-5)
+
+
+def test_the_page_shows_these_numbers() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sampler.md").read_text(encoding="utf-8")
+    assert "| setting | " + " | ".join(WORDS) + " |" in page
+    rows = re.findall(r"^\| (all off|`[a-z_]+=.*`) \|(.*)\|$", page, flags=re.MULTILINE)
+    assert len(rows) == 13
+    for setting, cells in rows:
+        values = {} if setting == "all off" else eval(f"dict({setting.strip('`')})")
+        shaped = shape(LOGITS, SAID, Decoding.checked(**values)).double().softmax(-1)
+        shown = [float(cell) for cell in cells.split("|")]
+        assert shown == pytest.approx(shaped.tolist(), abs=0.00051), setting
 
 
 def test_composition_equals_generate_of_transformers() -> None:

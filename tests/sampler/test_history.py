@@ -32,3 +32,21 @@ def test_appending_equals_starting_with_all(prompt: list[int], generated: list[i
         assert set(history.seen.below(1000)[0].tolist()) == {*prompt, *generated}
         found, counts = history.said.below(1000)
         assert dict(zip(found.tolist(), counts.tolist(), strict=True)) == Counter(generated)
+
+
+@given(ids, ids, st.integers(0, 150))
+def test_a_fork_continues_alone(prompt: list[int], generated: list[int], token: int) -> None:
+    history = History(prompt, generated)
+    twin = history.fork(token)
+    twin.append(token)
+    assert list(history.generated) == generated
+    assert twin.prompt == history.prompt
+    for found, expected in (
+        (history, History(prompt, generated)),
+        (twin, History(prompt, [*generated, token, token])),
+    ):
+        assert list(found.generated) == list(expected.generated)
+        for ours, theirs in ((found.seen, expected.seen), (found.said, expected.said)):
+            assert [part.tolist() for part in ours.below(200)] == [
+                part.tolist() for part in theirs.below(200)
+            ]

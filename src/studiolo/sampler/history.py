@@ -40,6 +40,13 @@ class Tally:
             self._ids[slot] = token
         self._counts[slot] += 1
 
+    def copy(self) -> Tally:
+        """An equal tally that grows on its own."""
+        twin = Tally()
+        twin._slot, twin._ids = self._slot.copy(), self._ids.copy()
+        twin._counts = self._counts.copy()
+        return twin
+
     def below(self, vocab_size: int) -> tuple[Ids, Ids]:
         """The ids under ``vocab_size`` and their counts, both int64 ``[distinct]``.
 
@@ -72,3 +79,14 @@ class History:
         self._generated.append(token)
         self.seen.add(token)
         self.said.add(token)
+
+    def fork(self, token: int) -> History:
+        """A history of its own that continues this one with ``token``, as beams do.
+
+        Much cheaper than counting the prompt again.
+        """
+        twin = History()
+        twin.prompt, twin._generated = self.prompt, self._generated.copy()
+        twin.seen, twin.said = self.seen.copy(), self.said.copy()
+        twin.append(token)
+        return twin
