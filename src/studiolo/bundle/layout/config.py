@@ -45,7 +45,7 @@ def decoder_config(hf: Mapping[str, Any]) -> DecoderConfig:
     :class:`MalformedFileError` for a missing or impossible value.
     """
     kind = hf.get("model_type")
-    if kind not in ARCHITECTURES:
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise UnsupportedModelError(
             f"architecture {kind!r} is not supported",
             remedy=f"Supported: {', '.join(ARCHITECTURES)}.",
@@ -61,9 +61,12 @@ def decoder_config(hf: Mapping[str, Any]) -> DecoderConfig:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the whole"
-        return f"{field}: {first['msg']} (is {str(first['input'])[:80]!r})"
+        first = error.errors(include_url=False)[0]
+        message = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            return message
+        field = ".".join(str(part) for part in first["loc"])
+        return f"{field}: {message} (is {str(first['input'])[:80]})"
     if isinstance(error, KeyError):
         return f"{error.args[0]!r} is missing"
     return str(error)
@@ -185,7 +188,11 @@ def _declared(hf: Mapping[str, Any], count: int) -> list[bool] | None:
 
 
 def hf_config(config: DecoderConfig) -> dict[str, Any]:
-    """The ``config.json`` that describes the same network to ``transformers``."""
+    """The ``config.json`` that describes the same network to ``transformers``.
+
+    A network has no special tokens, but ``transformers`` would assume its own: their ids are
+    None here, for the caller to replace by the tokenizer's.
+    """
     kind = config.architecture
     activation = next(hf for hf, ours in ACTIVATIONS.items() if ours == config.activation)
     common = {
@@ -193,6 +200,9 @@ def hf_config(config: DecoderConfig) -> dict[str, Any]:
         "model_type": kind,
         "vocab_size": config.vocabulary,
         "tie_word_embeddings": config.tied,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": None,
     }
     if kind == "gpt2":
         return common | {
