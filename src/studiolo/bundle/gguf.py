@@ -53,7 +53,7 @@ MAX_ELEMENTS = 1 << 24  # of one metadata array: the largest known vocabularies 
 MAX_NAME_BYTES = 65_535  # the format's own limit for a key
 MAX_DIMENSIONS = 4  # ggml's own limit
 MAX_NESTING = 4  # arrays in arrays: no known file has any
-CHUNK_BYTES = 1 << 17  # dequantised at a time: working set stays in the cache
+CHUNK_BYTES = 1 << 18  # dequantised at a time: working set stays in the cache
 
 _UINT32, _STRING, _ARRAY, _BOOL = 4, 8, 9, 7
 _SCALARS: dict[int, np.dtype[Any]] = {
