@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from studiolo.cli.walk import Fork
     from studiolo.task.text import LanguageModel
 
-WIDTH = 40
-"""Columns of the longest bar."""
+WIDTH, NARROW = 40, 20
+"""Columns of the longest bar, and of a walk's, which has three columns beside it."""
 
 TOP_P = 0.9
 """Where a walk cuts when the user does not say, so that there is a cut to see."""
@@ -133,10 +133,10 @@ def _show(console: Console, lm: LanguageModel, so_far: str, fork: Fork, heat: fl
 
     console.print(Text("…" + so_far[-60:] if len(so_far) > 60 else so_far, style="bold"))
     table = Table(box=None, padding=(0, 1), header_style="dim")
-    for heading in ("token", "probability", "", "greedy", f"temperature {heat:g}", "with cut"):
-        table.add_column(
-            heading, justify="center" if heading.startswith(("g", "te", "w")) else "left"
-        )
+    for heading in ("token", "probability", ""):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("greedy", f"sampled at {heat:g}", "after the cut"):
+        table.add_column(heading, justify="center")
     longest = float(fork.probabilities.max())
     for id in fork.rows:
         probability, kept = float(fork.probabilities[id]), bool(fork.kept[id])
@@ -144,7 +144,7 @@ def _show(console: Console, lm: LanguageModel, so_far: str, fork: Fork, heat: fl
         table.add_row(
             Text(repr(_token(lm, id)), style=style),
             Text(f"{probability:.2%}", style=style),
-            Text(blocks(probability / longest * WIDTH), style="cyan" if kept else "dim"),
+            Text(blocks(probability / longest * NARROW), style="cyan" if kept else "dim"),
             *(Text("●" if id == way else "", style=style) for way in ways(fork)),
         )
     console.print(table)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from studiolo.cli.failure import INTERNAL, INTERRUPTED, leaving_cleanly
+from studiolo.errors import ContextOverflowError, SourceError
+
+
+def ended(error: BaseException) -> int:
+    with pytest.raises(SystemExit) as left, leaving_cleanly():
+        raise error
+    assert isinstance(left.value.code, int)
+    return left.value.code
+
+
+def test_our_errors_say_what_is_wrong_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(ContextOverflowError(9000, 8192)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: prompt: 9,000 tokens are needed")
+    assert err.splitlines()[1].startswith("Shorten the prompt")
+    assert ended(SourceError("[bold]not markup[/bold]")) == 1
+    assert "[bold]not markup[/bold]" in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_an_apology_and_a_traceback_in_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert ended(ZeroDivisionError("oh")) == INTERNAL
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError: oh" in err
+    assert "Traceback" not in err
+    (log,) = tmp_path.iterdir()
+    assert str(log) in err
+    assert "Traceback" in log.read_text(encoding="utf-8")
+
+
+def test_debugging_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIOLO_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError), leaving_cleanly():
+        raise ZeroDivisionError
+    with pytest.raises(SourceError), leaving_cleanly():
+        raise SourceError("x")
+
+
+@pytest.mark.parametrize("how", [KeyboardInterrupt(), SystemExit(INTERRUPTED)])
+def test_an_interruption_ends_in_a_clean_line(
+    how: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(how) == INTERRUPTED
+    assert capsys.readouterr().err == "\ninterrupted\n"
+
+
+def test_a_reader_who_left_is_no_error() -> None:
+    code = """
+from studiolo.cli.failure import leaving_cleanly
+with leaving_cleanly():
+    for _ in range(100_000):
+        print("x" * 100, flush=True)
+"""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert writer.stdout is not None
+    assert writer.stderr is not None
+    os.read(writer.stdout.fileno(), 10)
+    writer.stdout.close()
+    assert writer.wait(30) == 1
+    assert writer.stderr.read() == b""
+    writer.stderr.close()
