@@ -163,8 +163,7 @@ class BeamProgress:
             # The last heir takes the parent's cache over; the others copy it.
             cache = self.rows[parent].cache
             rows.append(Row((token,), cache if heirs[parent] == i else cache.fork()))
-            old = self.histories[parent]
-            histories.append(History(old.prompt, (*old.generated, token)))
+            histories.append(self.histories[parent].fork(token))
         self.rows, self.histories = rows, histories
 
     def end(self, reason: FinishReason) -> None:

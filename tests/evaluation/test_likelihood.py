@@ -1,0 +1,56 @@
+"""Scoring windows, and the numbers that are made of log-probabilities."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from studiolo.errors import InvalidRequestError
+from studiolo.evaluation.likelihood import Likelihood, token_log_likelihoods, windows
+
+
+@given(length=st.integers(2, 500), context=st.integers(2, 64))
+def test_every_token_but_the_first_is_scored_once_with_half_a_context(
+    length: int, context: int
+) -> None:
+    scored = []
+    for start, end, first in windows(length, context):
+        assert end - start <= context
+        assert start < first < end
+        assert start == 0 or first - start >= context // 2
+        scored += range(first, end)
+    assert scored == list(range(1, length))
+
+
+class Pairs:
+    """Scores a token by the one before it: any window must give the same."""
+
+    def log_likelihood(self, tokens: Tensor) -> Tensor:
+        return -(tokens[1:] + 3.0 * tokens[:-1])
+
+
+def test_windows_are_put_together_in_order() -> None:
+    tokens = torch.arange(100)
+    told: list[int] = []
+    scored = token_log_likelihoods(Pairs(), tokens, 16, told.append)
+    assert torch.equal(scored, Pairs().log_likelihood(tokens))
+    assert told[-1] == 99
+    assert told == sorted(told)
+
+
+def test_one_token_cannot_be_scored() -> None:
+    with pytest.raises(InvalidRequestError, match="1 token"):
+        token_log_likelihoods(Pairs(), torch.tensor([4]), 16)
+
+
+def test_a_uniform_guess_over_256_bytes_has_eight_bits_and_perplexity_256() -> None:
+    found = Likelihood.of(torch.full((10,), -math.log(256)), 10)
+    assert found.token_count == 10
+    assert found.bits_per_byte == pytest.approx(8)
+    assert found.perplexity == pytest.approx(256)
+    assert found.nats_per_token == pytest.approx(math.log(256))
