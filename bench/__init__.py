@@ -1,0 +1,1 @@
+"""The measured comparisons: each prints one table, with its peers in the same run."""

@@ -1,0 +1,86 @@
+"""Who can take part in a comparison, what each needs, and what a reader must know of it.
+
+Nothing is imported here but the standard library: a contestant's own module is imported
+in the process that runs it, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Protocol
+
+
+class Contestant(Protocol):
+    """A loaded model, greedy, which goes on past the end token."""
+
+    version: str
+
+    def stream(self, prompt: Sequence[int], count: int, tick: Callable[[], None]) -> int:
+        """Make ``count`` tokens, calling ``tick`` as each reaches the caller.
+
+        Returns how many were made. A token whose bytes end inside a character may be
+        withheld until the next, so ticks can be fewer than tokens.
+        """
+        ...
+
+    def continuation(self, prompt: Sequence[int], count: int) -> list[int]:
+        """The ids of the next ``count`` tokens; not timed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One line of the list. ``reads``: "any" bundle, "gguf" only, or a "directory"."""
+
+    name: str
+    module: str
+    package: str
+    install: str
+    reads: str
+    note: str
+
+    @property
+    def installed(self) -> bool:
+        """Whether the package can be imported."""
+        return find_spec(self.package) is not None
+
+
+ENTRANTS = (
+    Entrant(
+        "studiolo",
+        "bench.contestants.studiolo_lm",
+        "studiolo",
+        "pip install -e .",
+        "any",
+        "LanguageModel.stream, float32 on the file's dequantised weights",
+    ),
+    Entrant(
+        "transformers",
+        "bench.contestants.transformers_lm",
+        "transformers",
+        "pip install 'studiolo[bench]'",
+        "directory",
+        "its own generate with its KV cache and a streamer, float32; a GGUF is first written "
+        "as a float32 safetensors directory, which its start-up does not include",
+    ),
+    Entrant(
+        "llama.cpp",
+        "bench.contestants.llama_cpp_lm",
+        "xllamacpp",
+        "pip install 'studiolo[bench]'",
+        "gguf",
+        "through xllamacpp, whose only door is llama.cpp's server; its handler is called "
+        "in process, not over HTTP; its start-up includes its own warm-up",
+    ),
+    Entrant(
+        "openvino",
+        "bench.contestants.openvino_lm",
+        "openvino_genai",
+        "pip install 'studiolo[bench]'",
+        "gguf",
+        "OpenVINO GenAI reading the GGUF itself, in its defaults: it may compute in bfloat16 "
+        "and quantise activations and cache, so its numbers are not float32's",
+    ),
+)
