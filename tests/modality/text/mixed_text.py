@@ -13,23 +13,24 @@ from itertools import islice
 from pathlib import Path
 
 SCRIPTS = {
-    "latin": "the quick brown fox jumps over Straße façade naïve Łódź İstanbul Ærøskøbing coöperate "
-    "don't we'll THEY'RE it'S I'm you've he'd ŒUVRE ﬁne ﬂow Ångström dž Ǆ ſ",
+    "latin": "the quick brown fox jumps over Straße façade naïve Łódź İstanbul Ærøskøbing "
+    "coöperate don't we'll THEY'RE it'S I'm you've he'd ŒUVRE ﬁne ﬂow Ångström dž Ǆ ſ",
     "cyrillic": "Съешь же ещё этих мягких французских булок да выпей чаю Ґанок їжак Ћирилица қазақ",
     "greek": "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία ὀρθογραφία ΟΔΥΣΣΕΥΣ ἄνθρωπος",
     "arabic": "السلام عليكم ورحمة الله مُحَمَّد ٱلْقُرْآن پارسی اردو ١٢٣ ۴۵۶ لا ﷺ",
     "hebrew": "שלום עולם בְּרֵאשִׁית יידיש ״ציטוט״ ש״ח",
     "devanagari": "नमस्ते दुनिया क्षत्रिय ज्ञान हिन्दी में १२३ श्री ड़ क़",
     "thai": "สวัสดีชาวโลก ภาษาไทยไม่มีการเว้นวรรค น้ำ ๑๒๓ เก้าอี้",
-    "cjk": "天地玄黃 宇宙洪荒 你好，世界！ 日本語テキスト ｶﾀｶﾅ ひらがな 々 𠮷野家 ㍻ １２３ 一二三 〇",
+    "cjk": "天地玄黃 宇宙洪荒 你好，世界！ 日本語テキスト ｶﾀｶﾅ ひらがな 々 𠮷野家 ㍻ １２３ "
+    "一二三 〇",
     "korean": "안녕하세요 세계 한국어 토큰 ᄒᆞᆫ글 각 ㄱㄴㄷ 뷁",
     "other": "ქართული Հայերեն አማርኛ ភាសាខ្មែរ မြန်မာ বাংলা தமிழ் ᚠᚢᚦ 𐍈 ⠓⠑⠇ བོད་ཡིག ߒߞߏ 𝔘𝔫𝔦 𝟙𝟚",
     "emoji": "😀 👨‍👩‍👧‍👦 🏳️‍🌈 👍🏽 🇩🇪🇫🇷 ❤️ ☕ 1️⃣ 🏴󠁧󠁢󠁳󠁣󠁴󠁿 🧑🏿‍🚀 ©️ ™ ♾️",
     "marks": "é ñ ö ḍ̣̇ Z̷̢̛a̸l̷g̶o̵ q̣̇ Å ẛ ạ̈ क̐ ﬀ ½ ² Ⅷ ①",
     "numbers": "0 7 42 1999 3.14159 -273.15 1,234,567.89 1e-9 0xDEADBEEF 192.168.0.1 2024-02-29 "
     "12:34:56 ٣٤٥ ५६७ ½ ² ⅷ １０ 00000000 123456789012345678901234567890",
-    "signs": "… — – “quoted” «guillemets» ¿qué? ¡olé! € £ ¥ № § ¶ † ‰ → ∀x∈ℝ ∑ ≤ ≠ \\ / | ~ ^ `a` $x$ "
-    "#tag @name <b>bold</b> </s> <br/> <|im_start|> <|im_end|> <|endoftext|> <bos> <eos> <unk> "
+    "signs": "… — – “quoted” «guillemets» ¿qué? ¡olé! € £ ¥ № § ¶ † ‰ → ∀x∈ℝ ∑ ≤ ≠ \\ / | ~ ^ `a` "
+    "$x$ #tag @name <b>bold</b> </s> <br/> <|im_start|> <|im_end|> <|endoftext|> <bos> <eos> <unk> "
     "<s> [INST] [MASK] [UNK] [CLS] <0x41> <0xFF> [PAD151700] <unused7> <start_of_turn> <tool_call>",
 }
 CONTROLS = (
@@ -38,7 +39,21 @@ CONTROLS = (
     + "\ufffe\uffff\ue000\U0010fffd\U0010ffff\u3000\u2003\u2009\u202f\u1680\u180e\u2581\u0120\u010a"
 )
 SURROGATES = "\ud800\udbff\udc00\udfff\ud83d\ude00"
-SPACES = (" ", "  ", "   ", "\t", "\n", "\r\n", "\r", " \n", "\n ", "\u3000", "\u00a0", "\x0b", "\x0c")
+SPACES = (
+    " ",
+    "  ",
+    "   ",
+    "\t",
+    "\n",
+    "\r\n",
+    "\r",
+    " \n",
+    "\n ",
+    "\u3000",
+    "\u00a0",
+    "\x0b",
+    "\x0c",
+)
 
 
 @cache
@@ -87,7 +102,18 @@ def _spaced(rng: random.Random) -> str:
 def _long_word(rng: random.Random) -> str:
     length = rng.choice((50, 200, 1000, 3000))
     pool = rng.choice(
-        ("a", "ab", "abcdefghijklmnopqrstuvwxyz", "0123456789", "жшщ", "天地玄黃宇宙", "=-", "ACGT", "😀", "é")
+        (
+            "a",
+            "ab",
+            "abcdefghijklmnopqrstuvwxyz",
+            "0123456789",
+            "жшщ",
+            "天地玄黃宇宙",
+            "=-",
+            "ACGT",
+            "😀",
+            "é",
+        )
     )
     return "".join(rng.choices(pool, k=length))
 
@@ -115,4 +141,4 @@ def mixed_lines(count: int, seed: int = 20240229) -> list[str]:
             if rng.random() < 0.2:
                 yield _long_word(rng)
 
-    return list(islice(lines(), count))  # type: ignore[call-overload,no-any-return]
+    return list(islice(lines(), count))  # type: ignore[call-overload]

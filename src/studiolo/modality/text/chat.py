@@ -46,9 +46,8 @@ def render_chat(
     """The prompt that ``template`` makes of ``messages``.
 
     Each message is a mapping with ``role`` (one of :data:`ROLES`) and ``content`` (text,
-    a list of parts, or ``None`` beside ``tool_calls``). If the last message is the
-    assistant's and ``add_generation_prompt`` is false, the prompt ends as the template
-    ends a finished message. ``special``: ``bos_token``, ``eos_token`` … as the template
+    a list of parts, or ``None`` beside ``tool_calls``). ``add_generation_prompt``: end
+    with what begins an answer. ``special``: ``bos_token``, ``eos_token`` … as the template
     names them. Raises :class:`ChatTemplateError` for messages that are no messages, and
     for a template that is broken, rejects the messages, or exceeds its bounds.
     """

@@ -39,9 +39,10 @@ class StreamDecoder:
 class StopMatcher:
     """Finds the first of several stop strings in text that arrives in pieces.
 
-    The text shown ends just before the stop string that *begins* first, however the
-    pieces are cut. Held back is only the longest end of the text that could be the
-    beginning of a stop string. Raises :class:`InvalidRequestError` for an empty one.
+    The first is the one that is *complete* first (of two that end together, the
+    longer); the text shown ends where it begins, however the pieces are cut. Held back
+    is only the longest end of the text that could be the beginning of a stop string.
+    Raises :class:`InvalidRequestError` for an empty one.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -59,14 +60,14 @@ class StopMatcher:
         if self.stopped:
             return "", True
         text = self._held + piece
-        found = min((at for stop in self._stops if (at := text.find(stop)) >= 0), default=None)
-        waiting = self._first_possible(text)
-        if found is not None and found <= waiting:
-            self.stopped = True
-            self._held = ""
-            return text[:found], True
-        self._held = text[waiting:]
-        return text[:waiting], False
+        # By where they end, then by where they begin.
+        found = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
+        if found:
+            self.stopped, self._held = True, ""
+            return text[: min(found)[1]], True
+        safe = self._first_possible(text)
+        self._held = text[safe:]
+        return text[:safe], False
 
     def flush(self) -> str:
         """What was held back, when no text will follow."""
