@@ -16,7 +16,7 @@ from studiolo.bundle.catalogue import IndexPart, IndexSource, Wanted
 from studiolo.bundle.landing import Landing, Note, PullEvent
 from studiolo.bundle.sources import fetch, index
 from studiolo.errors import ChecksumError, NoSpaceError, SourceError
-from tests.bundle.serving import noise, sha256, wheel
+from tests.bundle.serving import closed_port, noise, sha256, wheel
 
 MEMBER = "toy/data.bin"
 
@@ -215,6 +215,19 @@ def test_a_member_that_is_not_there_is_named(tmp_path: Path, wheels: Path) -> No
 def test_a_package_that_is_not_there_says_so_in_pips_words(tmp_path: Path, wheels: Path) -> None:
     source, wanted = one(b"x")
     with pytest.raises(SourceError, match=r"pip could not fetch toy==1\.0: No matching"):
+        fetch(source, land(tmp_path, wanted))
+
+
+def test_an_index_that_cannot_be_reached_is_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{closed_port()}/simple")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    for name in ("PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    source, wanted = one(b"x")
+    with pytest.raises(SourceError, match="no index that could be reached"):
         fetch(source, land(tmp_path, wanted))
 
 

@@ -216,4 +216,6 @@ def _failure(package: str, said: str) -> SourceError | NoSpaceError:
         )
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     reason = (errors or lines or ["it said nothing"])[-1]
+    if "No matching" in reason and any("connection broken by" in line for line in lines):
+        reason = "no index that could be reached has it"  # pip's error names only the outcome
     return SourceError(f"pip could not fetch {package}: {reason[:200]}")
