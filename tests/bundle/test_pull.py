@@ -275,6 +275,8 @@ def test_a_path_with_nothing_there_points_to_the_hub(home: Path) -> None:
     with pytest.raises(SourceError) as caught:
         ensure("Qwen/Qwen3-0.6B")
     assert "hf:Qwen/Qwen3-0.6B" in str(caught.value.remedy)
+    with pytest.raises(SourceError, match="neither"):
+        ensure(Path("gemma-3-270m"))
 
 
 def test_a_web_address(home: Path) -> None:

@@ -59,7 +59,9 @@ def ensure(
     found = store.find(name_or_path)
     if found is not None:
         return found
-    return pull(os.fspath(name_or_path), accept_licence=accept_licence, report=report)
+    # A Path has lost its "./", and must not be taken for a name.
+    what = name_or_path if isinstance(name_or_path, str) else f"file:{os.fspath(name_or_path)}"
+    return pull(what, accept_licence=accept_licence, report=report)
 
 
 def pull(
