@@ -38,8 +38,6 @@ class Outcome:
 def record(page: Path, outcome: Outcome) -> None:
     """Put the outcome's row into the table of ``page``, in the order of the names."""
     before, _, table = page.read_text(encoding="utf-8").partition(f"{HEADER}\n{RULE}\n")
-    if not table and HEADER not in page.read_text(encoding="utf-8"):
-        before, table = before.rstrip("\n") + "\n\n", ""
     rows = {row.split("|")[1].strip(): row for row in table.splitlines() if row.startswith("|")}
     rows[outcome.name] = outcome.row(datetime.datetime.now(datetime.UTC).date())
     body = "\n".join(rows[name] for name in sorted(rows))

