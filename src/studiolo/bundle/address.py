@@ -59,6 +59,18 @@ def path(what: str) -> Path:
     return Path(what.removeprefix("file:")).expanduser().absolute()
 
 
+def local(what: str) -> store.Bundle:
+    """The model that lies at the path ``what``; raises :class:`SourceError` if none does."""
+    bundle = store.open_path(path(what))
+    if bundle is None:
+        on_the_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", what) is not None
+        raise SourceError(
+            f"{path(what)} is neither a GGUF file nor a folder with a config.json",
+            remedy=f"If you meant the hub: studiolo pull hf:{what}" if on_the_hub else None,
+        )
+    return bundle
+
+
 def offer(what: str, name: str) -> Offer:
     """What lies behind an address outside the catalogue, to be installed as ``name``.
 
@@ -85,13 +97,7 @@ def _offer(what: str, name: str) -> Offer:
             raise InvalidRequestError("name", f"{what} does not end in .gguf")
         return Offer(name=name, files=(Wanted(name=file),), sources=(UrlSource(url=what),))
     there = path(what)
-    bundle = store.open_path(there)
-    if bundle is None:
-        on_the_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", what) is not None
-        raise SourceError(
-            f"{there} is neither a GGUF file nor a folder with a config.json",
-            remedy=f"If you meant the hub: studiolo pull hf:{what}" if on_the_hub else None,
-        )
+    bundle = local(what)
     wanted = [Wanted(name=n, size=f.stat().st_size) for n, f in bundle.files.items()]
     source: Source = FileSource(path=there) if there.is_file() else DirectorySource(path=there)
     return Offer(name=name, files=tuple(wanted), sources=(source,))

@@ -81,6 +81,7 @@ def pull(
     :class:`SourceError` when no source delivers, :class:`ChecksumError` when one
     delivers and none delivers the right bytes, and :class:`NoSpaceError`.
     """
+    there = address.local(what) if store.looks_like_path(what) else None
     own_name = checked_name(name) if name is not None else address.own_name(what)
     entries = Catalogue.load(store.home()).entries
     entry = entries.get(own_name)
@@ -101,12 +102,12 @@ def pull(
             report(Note(f"another process is pulling {own_name}; waiting for it"))
 
     try:
-        if (present := _same(what, own_name, entry)) is not None:
+        if (present := _same(what, own_name, entry, there)) is not None:
             return present
         offer: Offer = entry if entry is not None else address.offer(what, own_name)
         licence.check(offer, accept_licence)
         with store.lock(own_name, waiting):
-            return _same(what, own_name, entry) or _pull(offer, report)
+            return _same(what, own_name, entry, there) or _pull(offer, report)
     except OSError as error:
         if error.errno in FULL:
             no_space(store.home(), error)
@@ -124,7 +125,7 @@ def _present(name: str) -> Bundle | None:
         return None
 
 
-def _same(what: str, name: str, entry: Entry | None) -> Bundle | None:
+def _same(what: str, name: str, entry: Entry | None, there: Bundle | None) -> Bundle | None:
     """What is installed under ``name``, if it is what ``what`` would bring.
 
     Raises :class:`InvalidRequestError` if it came from elsewhere and is another model.
@@ -135,9 +136,8 @@ def _same(what: str, name: str, entry: Entry | None) -> Bundle | None:
     if entry is not None:
         return bundle if dict(bundle.manifest.files) == entry.pins else None
     where = address.where(what)
-    if store.looks_like_path(what):  # it may have changed since, and is soon hashed
-        there = store.open_path(address.path(what))
-        if there is not None and there.digest == bundle.digest:
+    if there is not None:  # it may have changed since, and is soon hashed
+        if there.digest == bundle.digest:
             return bundle
         if bundle.manifest.source.where == where:
             return None
