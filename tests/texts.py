@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from pydoc_data import topics  # type: ignore[import-untyped]
+from pydoc_data import topics
 
 MODULES = ("argparse", "bisect", "calendar", "csv", "datetime", "difflib", "heapq", "textwrap")
 

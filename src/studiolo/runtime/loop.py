@@ -6,12 +6,14 @@ it, and may drop it by closing the iterator.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 from studiolo.family.contract import GenerativeModel, P, Request, Sample
 
 
-def steps(model: GenerativeModel[Request, P, Sample], progresses: Sequence[P]) -> Iterator[None]:
+def steps(
+    model: GenerativeModel[Request, P, Sample], progresses: Sequence[P]
+) -> Generator[None, None, None]:
     """Advance ``progresses`` together; yields after each step."""
     while live := [progress for progress in progresses if not progress.done]:
         model.advance(live)

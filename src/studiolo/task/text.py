@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -150,7 +151,7 @@ class LanguageModel:
         count = 1 if settings.beams > 1 else n
         return TextStream(self.model, self.tokenizer, request, stops, seed, count)
 
-    def chat(self, messages: Sequence[Message], **options: object) -> Generation:
+    def chat(self, messages: Sequence[Message], **options: Any) -> Generation:
         """Answer a conversation through the model's chat template.
 
         ``messages``: ``{"role": …, "content": …}`` in order; ``tools`` among the options goes
@@ -159,12 +160,14 @@ class LanguageModel:
         """
         return self.stream_chat(messages, **options).run()
 
-    def stream_chat(self, messages: Sequence[Message], **options: object) -> TextStream:
+    def stream_chat(self, messages: Sequence[Message], **options: Any) -> TextStream:
         """As :meth:`chat`, but the answer arrives piece by piece."""
-        ids = self.encode_chat(messages, tools=options.pop("tools", None))
-        return self.stream(ids, **options)  # type: ignore[arg-type]
+        tools: Any = options.pop("tools", None)
+        return self.stream(self.encode_chat(messages, tools=tools), **options)
 
-    def encode_chat(self, messages: Sequence[Message], *, tools: object = None) -> list[int]:
+    def encode_chat(
+        self, messages: Sequence[Message], *, tools: Sequence[Message] | None = None
+    ) -> list[int]:
         """Token ids of a conversation, up to where the answer begins."""
         if self.tokenizer.chat_template is None:
             raise ChatTemplateError(

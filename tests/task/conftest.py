@@ -1,0 +1,15 @@
+"""The tiny model, loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+import studiolo
+from tests.cli.conftest import tiny
+
+__all__ = ["lm", "tiny"]
+
+
+@pytest.fixture(scope="session")
+def lm(tiny: str) -> studiolo.LanguageModel:
+    return studiolo.load(tiny, device="cpu")
