@@ -31,6 +31,11 @@ TOP_P = 0.9
 """Where a walk cuts when the user does not say, so that there is a cut to see."""
 
 
+LEGEND = """\
+● is where each way goes. Both draws throw the same die; before the second,
+top-p and top-k drop the grey tokens. The walk goes on with the last column."""
+
+
 @with_decoding(("temperature", "top_k", "top_p"))
 def next(
     prompt: Annotated[
@@ -94,6 +99,7 @@ def _walk(
     json: bool,
 ) -> None:
     from rich.console import Console
+    from rich.text import Text
 
     from studiolo.cli.walk import walk
     from studiolo.sampler.settings import Decoding
@@ -119,6 +125,7 @@ def _walk(
         print_json(forks)
     else:
         console.print(_so_far(text, lm.tokenizer.decode(generated)), soft_wrap=True)
+        console.print(Text(f"\n{LEGEND}", style="dim"))
 
 
 def _so_far(prompt: str, generated: str) -> Text:
@@ -133,10 +140,11 @@ def _show(console: Console, lm: LanguageModel, so_far: str, fork: Fork, heat: fl
 
     console.print(Text("…" + so_far[-60:] if len(so_far) > 60 else so_far, style="bold"))
     table = Table(box=None, padding=(0, 1), header_style="dim")
-    for heading in ("token", "probability", ""):
-        table.add_column(heading, no_wrap=True)
+    table.add_column("token", no_wrap=True)
+    table.add_column("", no_wrap=True, justify="right")
+    table.add_column("probability", no_wrap=True, min_width=NARROW)
     for heading in ("greedy", f"sampled at {heat:g}", "after the cut"):
-        table.add_column(heading, justify="center")
+        table.add_column(heading, no_wrap=True, justify="center")
     longest = float(fork.probabilities.max())
     for id in fork.rows:
         probability, kept = float(fork.probabilities[id]), bool(fork.kept[id])
