@@ -104,11 +104,18 @@ class LlamaCpp:
         )
 
     def encode(self, text: str, *, parse_special: bool) -> list[int]:
-        body = {"content": text, "add_special": True, "parse_special": parse_special}
-        self._connection.request(
-            "POST", "/tokenize", json.dumps(body), {"Content-Type": "application/json"}
-        )
-        return [int(i) for i in json.loads(self._connection.getresponse().read())["tokens"]]
+        body = json.dumps({"content": text, "add_special": True, "parse_special": parse_special})
+        try:
+            answer = self._ask(body)
+        except (http.client.HTTPException, OSError):
+            # The server hangs up after a while of silence, or of talk.
+            self._connection.close()
+            answer = self._ask(body)
+        return [int(i) for i in json.loads(answer)["tokens"]]
+
+    def _ask(self, body: str) -> bytes:
+        self._connection.request("POST", "/tokenize", body, {"Content-Type": "application/json"})
+        return self._connection.getresponse().read()
 
     def close(self) -> None:
         self._connection.close()
