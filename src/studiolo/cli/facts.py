@@ -6,15 +6,14 @@ Knows the readers and the layout, not how the facts are shown.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from studiolo.errors import MalformedFileError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from studiolo.bundle.catalogue import Entry
-    from studiolo.bundle.checkpoint import Checkpoint
+    from studiolo.bundle.opening import OpenBundle
     from studiolo.bundle.store import Bundle
     from studiolo.nn.config import DecoderConfig
 
@@ -53,7 +52,7 @@ def of_bundle(bundle: Bundle) -> dict[str, Any]:
         "digest": manifest.digest,
         "defaults": dict(manifest.defaults),
     }
-    facts |= of_gguf(bundle.weights) if bundle.weights else of_directory(bundle.path)
+    facts |= of_files(bundle)
     facts["files"] = [
         {"path": str((bundle.path / name).absolute()), "sha256": pin.sha256, "size": pin.size}
         for name, pin in manifest.files.items()
@@ -61,57 +60,50 @@ def of_bundle(bundle: Bundle) -> dict[str, Any]:
     return facts
 
 
-def of_gguf(path: Path) -> dict[str, Any]:
-    """Network, tokenizer and tensor types of a GGUF."""
-    from studiolo.bundle.gguf import GGUFFile
-    from studiolo.bundle.gguf_names import gguf_checkpoint
-    from studiolo.modality.text.tokenizer import Tokenizer
+def of_files(bundle: Bundle) -> dict[str, Any]:
+    """Network, tokenizer and tensor types, from the headers.
 
-    file = GGUFFile.open(path)
-    facts: dict[str, Any] = {"format": "GGUF"}
+    What is no language model is described as far as it goes, with a ``note``.
+    """
+    from studiolo.bundle.opening import OpenBundle
+
+    opened = OpenBundle.of(bundle)
+    facts: dict[str, Any] = {"format": "GGUF" if opened.gguf else "Hugging Face directory"}
     try:
-        facts |= of_network(gguf_checkpoint(file))
-        facts["tokenizer"] = Tokenizer.from_gguf(file.metadata).facts()
+        facts |= of_network(opened.config)
     except UnsupportedModelError as error:
-        # Worth looking at all the same: the container's own facts are below.
-        facts |= {"architecture": file.metadata.get("general.architecture"), "note": error.message}
-    facts["tensor_types"] = counted(info.type.name for info in file.tensors.values())
-    return facts
-
-
-def of_directory(path: Path) -> dict[str, Any]:
-    """Network, tokenizer and tensor types of a Hugging Face directory."""
-    from safetensors import safe_open
-
-    from studiolo.bundle.huggingface import read_directory
-    from studiolo.modality.text.tokenizer import Tokenizer
-
-    checkpoint = read_directory(path)
-    facts: dict[str, Any] = {"format": "Hugging Face directory"}
+        facts |= {"architecture": _architecture(opened), "note": error.message}
     try:
-        facts |= of_network(checkpoint)
-    except UnsupportedModelError as error:
-        facts |= {"architecture": checkpoint.config.get("model_type"), "note": error.message}
-    try:
-        facts["tokenizer"] = Tokenizer.from_directory(path).facts()
+        facts["tokenizer"] = opened.tokenizer.facts()
     except (UnsupportedModelError, MalformedFileError) as error:
         facts["tokenizer"] = {"note": error.message}
-    types: list[str] = []
-    for shard in sorted(path.glob("*.safetensors")):
-        with safe_open(shard, framework="pt") as tensors:
-            types += [tensors.get_slice(name).get_dtype() for name in tensors.keys()]  # noqa: SIM118
-    facts["tensor_types"] = counted(types)
+    facts["tensor_types"] = counted(
+        (info.type.name for info in opened.gguf.tensors.values())
+        if opened.gguf
+        else _safetensors_types(bundle)
+    )
     return facts
 
 
-def of_network(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Architecture, sizes and the memory needed, from the description of the network.
+def _architecture(opened: OpenBundle) -> object:
+    """What the files call an architecture that Studiolo does not have."""
+    if opened.gguf:
+        return opened.gguf.metadata.get("general.architecture")
+    return opened.checkpoint.config.get("model_type")
 
-    Raises :class:`UnsupportedModelError` if it is no network that Studiolo has.
-    """
-    from studiolo.bundle.layout import decoder_config
 
-    config = decoder_config(checkpoint.config)
+def _safetensors_types(bundle: Bundle) -> Iterator[str]:
+    from safetensors import safe_open
+
+    for name, path in bundle.files.items():
+        if name.endswith(".safetensors"):
+            with safe_open(path, framework="pt") as tensors:
+                for tensor in tensors.keys():  # noqa: SIM118 - it is no mapping
+                    yield tensors.get_slice(tensor).get_dtype()
+
+
+def of_network(config: DecoderConfig) -> dict[str, Any]:
+    """Architecture, sizes and the memory needed, in bytes."""
     return {
         "architecture": config.architecture,
         "parameters": config.parameters,
