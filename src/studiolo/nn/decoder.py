@@ -18,6 +18,18 @@ from studiolo.nn.norm import Norm
 from studiolo.nn.rope import Rope
 
 
+class Table(nn.Embedding):
+    """An embedding that draws no initial values while it is only a shape.
+
+    On the meta device torch would import its whole compiler for that, which takes seconds.
+    """
+
+    def reset_parameters(self) -> None:
+        """Draw standard normal values, where there is memory to hold them."""
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
+
 class MLP(nn.Module):
     """Position-wise feed-forward, gated (Shazeer 2020, GLU variants) or plain."""
 
@@ -87,8 +99,8 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed = nn.Embedding(config.vocabulary, config.width)
-        self.positions = None if config.rope else nn.Embedding(config.context, config.width)
+        self.embed = Table(config.vocabulary, config.width)
+        self.positions = None if config.rope else Table(config.context, config.width)
         self.rope = Rope(config.rope, config.head_size) if config.rope else None
         local = config.local_rope or config.rope
         same = local is None or local == config.rope
