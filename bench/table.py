@@ -24,10 +24,10 @@ def standings_table(standings: Sequence[Standing], home: str, reference: str, ti
     by_name = {standing.name: standing for standing in standings}
     ours, sure = by_name.get(home), by_name.get(reference)
     table = Table(title=title, show_lines=True)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for metric in METRICS:
-        table.add_column(f"{metric.title}\n({metric.unit})", justify="right")
-    table.add_column(f"same of first\n{COMPARED} tokens", justify="right")
+        table.add_column(f"{metric.title}\n({metric.unit})", justify="right", no_wrap=True)
+    table.add_column(f"same of first\n{COMPARED} tokens", justify="right", no_wrap=True)
     for standing in standings:
         cells = [f"[bold]{standing.name}[/bold]\n{standing.version}"]
         for metric in METRICS:

@@ -34,6 +34,7 @@ if __name__ == "__main__":  # as a script, only this folder is on the path
 from bench.contestants import ENTRANTS, Entrant
 from bench.measure import COMPARED, NEW_TOKENS, PROMPTS, Standing, summary, timings
 from bench.process import ContestantError, Process
+from bench.requantised import as_q8_0
 from bench.table import plot, require_plotting, standings_table
 from studiolo.bundle.catalogue import DEFAULT_MODEL
 from studiolo.bundle.opening import OpenBundle
@@ -43,6 +44,7 @@ from studiolo.errors import InvalidRequestError, StudioloError
 HOME, REFERENCE = "studiolo", "transformers"
 PROSE = Path(__file__).with_name("prose.txt")
 NOISY = 0.1
+WIDTH = 150  # of the table where there is no terminal
 
 
 def busy_seconds() -> float | None:
@@ -124,13 +126,17 @@ def prepare(
     for entrant in entrants:
         if not entrant.installed:
             missing[entrant.name] = f"not installed: {entrant.install}"
-        elif entrant.reads == "gguf" and weights is None:
+        elif entrant.reads in ("gguf", "q8_0") and weights is None:
             missing[entrant.name] = "reads GGUF only, and this model has none"
         elif entrant.reads == "gguf":
             paths[entrant.name] = str(weights)
+        elif entrant.reads == "q8_0" and weights is not None:
+            paths[entrant.name] = str(as_q8_0(weights, scratch / "q8_0.gguf"))
         elif entrant.reads == "directory" and weights is not None:
             bundle.save(scratch / "float32")
             paths[entrant.name] = str(scratch / "float32")
+        elif bundle.bundle.installed is None and weights is not None:
+            paths[entrant.name] = str(weights)
         else:
             paths[entrant.name] = str(folder)
     return paths, missing
@@ -149,7 +155,7 @@ def main(
     plot_file: Annotated[Path | None, typer.Option("--plot", help="Draw it there (PNG).")] = None,
 ) -> None:
     """Measure one stream of text against its peers."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the contestant then, too
     try:
         code = bench(console, model, contestants, repeats, threads, json_file, plot_file)
@@ -181,11 +187,13 @@ def bench(
         standings = {e.name: Standing(e.name) for e in entrants if e.name in paths}
         finished = rounds(console, entrants, paths, prompts, standings, repeats, threads)
     shown = list(standings.values())
+    sure = REFERENCE if REFERENCE in standings and standings[REFERENCE].ids else HOME
     title = f"{bundle.bundle.name}, one stream, {threads} threads, {finished} of {repeats} rounds"
-    console.print(standings_table(shown, HOME, REFERENCE, title))
+    console.print(standings_table(shown, HOME, sure, title))
     console.print(
         "Median; range below it; × is how many times as good as studiolo in that column, "
-        "round by round (above 1 is better than studiolo)."
+        "round by round (above 1 is better than studiolo). The last column: how many of the "
+        f"first {COMPARED} greedy tokens are those of {sure}."
     )
     for entrant in entrants:
         if entrant.name in missing:
@@ -203,7 +211,7 @@ def bench(
             "threads": threads,
             "rounds": finished,
             "missing": missing,
-            "contestants": summary(shown, HOME, REFERENCE),
+            "contestants": summary(shown, HOME, sure),
         }
         json_file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     if plot_file is not None:
