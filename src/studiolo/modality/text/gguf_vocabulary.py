@@ -260,7 +260,8 @@ def _types(metadata: Mapping[str, object], count: int) -> list[int]:
         raise MalformedFileError(
             f"tokenizer.ggml.token_type does not hold one type for each of the {count:,} tokens"
         )
-    types = [value for value in np.asarray(values).tolist() if isinstance(value, int)]
+    listed = values.tolist() if isinstance(values, np.ndarray) else list(values)
+    types = [value for value in listed if isinstance(value, int)]
     if len(types) != count or not set(types) <= set(range(7)):
         raise MalformedFileError("tokenizer.ggml.token_type holds a type that is not 0 … 6")
     return types
