@@ -109,8 +109,8 @@ values = st.one_of(
     st.booleans(),
     st.integers(-2, 2**34),
     st.text(max_size=4),
-    st.just([]),
-    st.just({}),
+    st.builds(list),
+    st.builds(dict),
     st.sampled_from(("ByteLevel", "BPE", "Unigram", "Metaspace", "Sequence", "NFC", "Fuse")),
 )
 PATHS = _paths(small.WORD_PIECE)
