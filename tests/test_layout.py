@@ -14,6 +14,7 @@ ELSEWHERE = {
     "bundle/landing.py": "partial files, resumption, checksums: bundle/test_pull and each source",
     "bundle/layout/rope.py": "both spellings: bundle/layout/test_config; scalings: nn/test_decoder",
     "bundle/licence.py": "acceptance, its record, changed terms: bundle/test_pull",
+    "bundle/sources/directory.py": "the same copy as of a file: bundle/sources/test_file",
     "errors.py": "raised, and their words looked at, wherever something can go wrong",
     "family/contract.py": "protocols and plain values; its families' tests are its tests",
     "modality/text/blueprint.py": "what both vocabularies fill and test_tokenizer holds to others",
