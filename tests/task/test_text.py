@@ -222,6 +222,16 @@ def test_a_model_without_a_template_cannot_chat(
         lm.chat([{"role": "user", "content": "hi"}])
 
 
+def test_a_saved_model_is_the_same_model(lm: studiolo.LanguageModel, tmp_path: Path) -> None:
+    lm.save(tmp_path / "saved")
+    again = studiolo.load(tmp_path / "saved", device="cpu")
+    assert again.generate(PROMPT, max_tokens=8, seed=2).token_ids == lm.generate(
+        PROMPT, max_tokens=8, seed=2
+    ).token_ids  # fmt: skip
+    with pytest.raises(InvalidRequestError, match="not an empty directory"):
+        lm.save(tmp_path / "saved")
+
+
 def test_importing_studiolo_imports_nothing_heavy() -> None:
     script = "import studiolo, sys; print([m for m in ('torch', 'pydantic') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -5,9 +5,11 @@ Text in, text out. Everything below works in token ids; this is where the two me
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -214,6 +216,15 @@ class LanguageModel:
         known = [None, *log_probs.tolist()]
         tokens = [(self._readable(i), i, p) for i, p in zip(ids, known, strict=True)]
         return Score(**vars(Likelihood.of(log_probs, spelled)), tokens=tuple(tokens))
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write the model and its tokenizer as a Hugging Face directory.
+
+        ``transformers`` loads it; quantised weights are written as the float32 values they
+        stand for. Raises :class:`InvalidRequestError` if the directory is there and not empty,
+        and :class:`NoSpaceError`.
+        """
+        OpenBundle.of(self.bundle).save(Path(directory))
 
     def _encode(self, prompt: Prompt) -> list[int]:
         return self.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
