@@ -18,7 +18,7 @@ from studiolo.evaluation.likelihood import Likelihood, token_log_likelihoods, wi
 def test_every_token_but_the_first_is_scored_once_with_half_a_context(
     length: int, context: int
 ) -> None:
-    scored = []
+    scored: list[int] = []
     for start, end, first in windows(length, context):
         assert end - start <= context
         assert start < first < end

@@ -39,11 +39,12 @@ def endpoint() -> str:
 
 def fetch(source: HubSource, landing: Landing) -> None:
     """Bring every missing file of the repository at its revision."""
-    from huggingface_hub import hf_hub_url
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub import get_token, hf_hub_url
 
     base = endpoint()
     _require_hub(base)
+    token = get_token()
+    headers = {"authorization": f"Bearer {token}"} if token else {}
     for wanted in landing.missing():
         download(
             hf_hub_url(
@@ -54,7 +55,7 @@ def fetch(source: HubSource, landing: Landing) -> None:
             ),
             wanted,
             landing,
-            headers=build_hf_headers(library_name="studiolo"),
+            headers=headers,
         )
 
 
@@ -97,7 +98,7 @@ def offer(repository: str, file: str | None, name: str) -> Offer:
             continue
         sizes[wanted.name] = wanted
     chosen = choose(sorted(sizes), repository, file)
-    card = info.card_data.to_dict() if info.card_data is not None else {}
+    card = info.card_data.to_dict() if info.card_data is not None else {}  # type: ignore[no-untyped-call]
     return Offer(
         name=name,
         licence=str(card.get("license") or "unknown"),
