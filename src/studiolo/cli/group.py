@@ -82,7 +82,7 @@ def build() -> Any:
     app = typer.Typer(
         cls=LazyGroup,
         no_args_is_help=True,
-        rich_markup_mode="rich",
+        rich_markup_mode=None,  # plain: rich would be half of the time that --help takes
         context_settings=CONTEXT,
     )
     app.callback()(_root)
