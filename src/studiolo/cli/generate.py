@@ -35,8 +35,13 @@ def generate(
         typer.Option("--chat", help="Put the prompt into the model's chat template, as one turn."),
     ] = False,
     max_tokens: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Stop after this many tokens.")
-    ] = 256,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Stop after this many tokens; 256 unless said otherwise, or what still fits.",
+        ),
+    ] = None,
     n: Annotated[int, typer.Option("--n", min=1, metavar="N", help="Make this many texts.")] = 1,
     seed: Annotated[
         int | None,

@@ -31,7 +31,7 @@ def load_model(name: str, device: str) -> LanguageModel:
     import studiolo
     from studiolo.bundle.pull import ensure
     from studiolo.bundle.store import find
-    from studiolo.cli.models import _reporting as reporting
+    from studiolo.cli.models import reporting
 
     if find(name) is None:
         with reporting(quiet=False) as report:

@@ -71,7 +71,7 @@ def pull(
     from studiolo.bundle.pull import pull as fetch
 
     try:
-        with _reporting(quiet) as report:
+        with reporting(quiet) as report:
             bundle = fetch(what, name=name, accept_licence=accept_licence, report=report)
     except KeyboardInterrupt:
         if not quiet:
@@ -139,7 +139,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
 
 
 @contextmanager
-def _reporting(quiet: bool) -> Iterator[Report | None]:
+def reporting(quiet: bool) -> Iterator[Report | None]:
     """A callback that shows the events: a bar on a terminal, the notes alone elsewhere."""
     from studiolo.bundle.landing import Note
 
