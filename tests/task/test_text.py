@@ -206,6 +206,8 @@ def test_bad_settings_name_the_field(
 def test_bad_prompts_are_refused(lm: studiolo.LanguageModel) -> None:
     with pytest.raises(InvalidRequestError, match="empty"):
         lm.generate("")
+    whole = lm.generate([5] * 100, ignore_eos=True)  # no limit was set: what fits
+    assert len(whole.token_ids) == 28
     with pytest.raises(ContextOverflowError, match="holds 128"):
         lm.generate("the cat " * 200)
     with pytest.raises(ContextOverflowError):

@@ -18,7 +18,7 @@ from torch import Tensor
 from studiolo.bundle.layout import load_decoder
 from studiolo.bundle.opening import OpenBundle
 from studiolo.bundle.store import Bundle
-from studiolo.errors import ChatTemplateError, InvalidRequestError
+from studiolo.errors import ChatTemplateError
 from studiolo.evaluation.likelihood import Likelihood, token_log_likelihoods
 from studiolo.family.autoregressive import Autoregressive, TokenRequest
 from studiolo.modality.text.chat import render_chat
@@ -27,11 +27,13 @@ from studiolo.nn.config import DecoderConfig
 from studiolo.sampler.decoding import shape
 from studiolo.sampler.history import History
 from studiolo.sampler.settings import Decoding
+from studiolo.task.arguments import stop_strings, token_ids, whole
 from studiolo.task.generation import Generation, TextStream
 
 Prompt = str | Sequence[int]
 Message = Mapping[str, object]
 MAX_SAMPLES = 1024
+MAX_TOKENS = 256
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class LanguageModel:
         self,
         prompt: Prompt,
         *,
-        max_tokens: int = 256,
+        max_tokens: int | None = None,
         n: int = 1,
         seed: int | None = None,
         stop: str | Sequence[str] = (),
@@ -97,7 +99,8 @@ class LanguageModel:
     ) -> Generation:
         """Continue ``prompt`` (text, or token ids), raw: no chat template.
 
-        ``max_tokens``: at most this many new tokens. ``n``: samples to draw, of beams the
+        ``max_tokens``: at most this many new tokens; None means 256, or what the context has
+        left if that is less. ``n``: samples to draw, of beams the
         n best; the others are in ``alternatives``. ``seed``: 0 to 2**63 - 1; the i-th sample
         draws with ``seed + i``; None takes a random one, which the result names. ``stop``:
         strings that end the text and are not part of it. ``ignore_eos``: go on past the end
@@ -122,7 +125,7 @@ class LanguageModel:
         self,
         prompt: Prompt,
         *,
-        max_tokens: int = 256,
+        max_tokens: int | None = None,
         n: int = 1,
         seed: int | None = None,
         stop: str | Sequence[str] = (),
@@ -132,17 +135,18 @@ class LanguageModel:
     ) -> TextStream:
         """As :meth:`generate`, but the first sample's text arrives piece by piece."""
         settings = self.defaults.replaced(**decoding)
-        seed = _checked_seed(seed)
-        stops = (stop,) if isinstance(stop, str) else tuple(stop)
-        if any(not text for text in stops):
-            raise InvalidRequestError("stop", "an empty string would stop at once")
-        if not 1 <= n <= MAX_SAMPLES:
-            raise InvalidRequestError("n", f"must be 1 to {MAX_SAMPLES}, not {n}")
-        if log_probs is not None and not 0 <= log_probs <= self.config.vocabulary:
-            limit = self.config.vocabulary
-            raise InvalidRequestError("log_probs", f"must be 0 to {limit:,}, not {log_probs}")
+        if max_tokens is not None:
+            max_tokens = whole("max_tokens", max_tokens, 1)
+        n = whole("n", n, 1, MAX_SAMPLES)
+        seed = secrets.randbits(32) if seed is None else whole("seed", seed, 0, 2**63 - 1)
+        stops = stop_strings(stop)
+        if log_probs is not None:
+            log_probs = whole("log_probs", log_probs, 0, self.config.vocabulary)
+        ids = tuple(self._encode(prompt))
+        if max_tokens is None:
+            max_tokens = max(1, min(MAX_TOKENS, self.config.context - len(ids)))
         request = TokenRequest(
-            prompt=tuple(self._encode(prompt)),
+            prompt=ids,
             max_tokens=max_tokens,
             decoding=settings,
             stop_ids=frozenset() if ignore_eos else self.tokenizer.eos_ids,
@@ -191,8 +195,7 @@ class LanguageModel:
         ``decoding``: strategies to look through (``temperature=0.5``, ``top_p=0.9`` …); by
         default the model's own probabilities. Tokens that are excluded are left out.
         """
-        if k < 1:
-            raise InvalidRequestError("k", f"must be at least 1, not {k}")
+        k = whole("k", k, 1)
         ids = self._encode(prompt)
         logits = shape(self.model.next_log_probs(ids), History(ids), Decoding.checked(**decoding))
         best = logits.softmax(dim=-1).topk(min(k, len(logits)))
@@ -208,7 +211,7 @@ class LanguageModel:
         ``report`` is told how many tokens are done. Raises :class:`InvalidRequestError` for a
         text of fewer than two tokens.
         """
-        ids = self._encode(text)
+        ids = self._encode(text, field="text")
         log_probs = token_log_likelihoods(
             self.model, torch.tensor(ids, dtype=torch.int64), self.config.context, report
         )
@@ -226,8 +229,10 @@ class LanguageModel:
         """
         OpenBundle.of(self.bundle).save(Path(directory))
 
-    def _encode(self, prompt: Prompt) -> list[int]:
-        return self.tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
+    def _encode(self, prompt: Prompt, *, field: str = "prompt") -> list[int]:
+        if isinstance(prompt, str):
+            return self.tokenizer.encode(prompt)
+        return token_ids(field, prompt, self.config.vocabulary)
 
     def _readable(self, id: int) -> str:
         # A model's table may have more rows than its tokenizer has tokens.
@@ -254,13 +259,5 @@ def _recommended(bundle: Bundle, generation: Mapping[str, object]) -> Decoding:
 
 def _whole_numbers(defaults: Mapping[str, float]) -> dict[str, object]:
     """A manifest keeps every setting as a float; those that count are whole."""
-    whole = {name for name, field in Decoding.model_fields.items() if field.annotation is int}
-    return {name: int(v) if name in whole else v for name, v in defaults.items()}
-
-
-def _checked_seed(seed: int | None) -> int:
-    if seed is None:
-        return secrets.randbits(32)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise InvalidRequestError("seed", f"must be a whole number of 0 to 2**63 - 1, not {seed!r}")
-    return seed
+    counts = {name for name, field in Decoding.model_fields.items() if field.annotation is int}
+    return {name: int(v) if name in counts else v for name, v in defaults.items()}
