@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,23 @@ def test_log_probs_come_on_demand(lm: studiolo.LanguageModel) -> None:
     assert "alternatives" not in plain
 
 
+def test_what_was_asked_for_is_given_even_where_it_is_nothing(lm: studiolo.LanguageModel) -> None:
+    certain = lm.generate(PROMPT, max_tokens=1, beams=2, logit_bias={9: 100.0}, ignore_eos=True)
+    assert certain.to_dict()["score"] == certain.score == pytest.approx(0.0, abs=1e-6)
+    silent = lm.generate(PROMPT, max_tokens=3, logit_bias={0: 100.0}, log_probs=1)
+    assert silent.to_dict()["log_probs"] == ()
+
+
+def test_the_time_taken_ends_with_the_last_token(lm: studiolo.LanguageModel) -> None:
+    stream = lm.stream(PROMPT, max_tokens=3, ignore_eos=True)
+    before = time.perf_counter()
+    for _ in stream:
+        pass
+    made = time.perf_counter() - before
+    time.sleep(0.3)
+    assert stream.result.usage.seconds < made + 0.2
+
+
 def test_chat_goes_through_the_template(lm: studiolo.LanguageModel) -> None:
     messages = [{"role": "user", "content": "the mat"}]
     ids = lm.encode_chat(messages)
@@ -192,6 +210,7 @@ def test_a_text_longer_than_the_context_is_scored_whole(lm: studiolo.LanguageMod
         ({"seed": 2**63}, "seed"),
         ({"stop": [""]}, "stop"),
         ({"log_probs": -1}, "log_probs"),
+        ({"log_probs": 2, "beams": 2}, "log_probs"),
         ({"logit_bias": {10**6: 1.0}}, "logit_bias"),
     ],
 )

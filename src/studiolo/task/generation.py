@@ -58,10 +58,8 @@ class Generation:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what was not asked for is left out."""
-        out = asdict(self)
-        for optional in ("log_probs", "score", "alternatives"):
-            if not out[optional]:
-                del out[optional]
+        out = {name: value for name, value in asdict(self).items() if value is not None}
+        del out["alternatives"]
         if self.alternatives:
             out["alternatives"] = [each.to_dict() for each in self.alternatives]
         return out
@@ -126,6 +124,7 @@ class TextStream:
         self._voices = [self._voice() for _ in range(count)]
         self._started = time.perf_counter()
         self._first: float | None = None
+        self._last = self._started
         self._pieces = self._beams() if request.decoding.beams > 1 else self._samples()
         self._result: Generation | None = None
 
@@ -166,8 +165,9 @@ class TextStream:
 
     def _steps(self) -> Iterator[None]:
         for _ in steps(self._model, self._progresses):
+            self._last = time.perf_counter()
             if self._first is None:
-                self._first = time.perf_counter() - self._started
+                self._first = self._last - self._started
             yield
 
     def _samples(self) -> Generator[str, None, None]:
@@ -187,7 +187,8 @@ class TextStream:
         yield self._voices[0].hear(self._progresses[0].preview(), last=True)
 
     def _whole(self) -> Generation:
-        seconds = time.perf_counter() - self._started
+        # Up to the last token, however long the result was left lying.
+        seconds = self._last - self._started
         samples, texts, seeds = [], [], []
         for progress, voice, seed in zip(self._progresses, self._voices, self._seeds, strict=True):
             best = self._model.finish(progress)

@@ -18,7 +18,7 @@ from torch import Tensor
 from studiolo.bundle.layout import load_decoder
 from studiolo.bundle.opening import OpenBundle
 from studiolo.bundle.store import Bundle
-from studiolo.errors import ChatTemplateError
+from studiolo.errors import ChatTemplateError, InvalidRequestError
 from studiolo.evaluation.likelihood import Likelihood, token_log_likelihoods
 from studiolo.family.autoregressive import Autoregressive, TokenRequest
 from studiolo.modality.text.chat import render_chat
@@ -142,6 +142,12 @@ class LanguageModel:
         stops = stop_strings(stop)
         if log_probs is not None:
             log_probs = whole("log_probs", log_probs, 0, self.config.vocabulary)
+            if settings.beams > 1:
+                raise InvalidRequestError(
+                    "log_probs",
+                    "are not recorded along a beam search",
+                    remedy="Each text has a score; `score` gives the log-probabilities of a text.",
+                )
         ids = tuple(self._encode(prompt))
         if max_tokens is None:
             max_tokens = max(1, min(MAX_TOKENS, self.config.context - len(ids)))
