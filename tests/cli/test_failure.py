@@ -74,3 +74,45 @@ with leaving_cleanly():
     assert writer.wait(30) == 1
     assert writer.stderr.read() == b""
     writer.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_under_the_output_is_no_fault_of_ours() -> None:
+    code = """
+from studiolo.cli.failure import leaving_cleanly
+with leaving_cleanly():
+    print("x" * 100, flush=True)
+"""
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == 1
+    assert ran.stderr.startswith("error: the disk is full")
+    assert "sorry" not in ran.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the shell's way of closing a stream")
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_stream_is_no_fault_of_ours(closed: str) -> None:
+    code = """
+import sys
+from studiolo.cli.failure import leaving_cleanly, say_error
+from studiolo.cli.output import for_terminal, print_json
+with leaving_cleanly():
+    print_json(for_terminal("x"))
+    say_error("y")
+    sys.exit(7)
+"""
+    ran = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 7
+    assert (ran.stdout, ran.stderr) == (("", "error: y\n") if closed == ">&-" else ('"x"\n', ""))

@@ -7,6 +7,7 @@ Studiolo: a short apology, with the traceback in a file that a report can carry.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -46,9 +47,21 @@ def _apologise(error: Exception) -> None:
     )
 
 
+def _drop_output() -> None:
+    """Let the interpreter's last flush go nowhere, so that it has nothing to complain of."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @contextmanager
 def leaving_cleanly() -> Iterator[None]:
-    """Turn whatever is raised inside into a message and an exit code."""
+    """Turn whatever is raised inside into a message and an exit code.
+
+    Where a shell has closed standard output or error (``>&-``), what would be written is lost.
+    """
+    # Python leaves None there, which print() accepts and nothing else does.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     debug = os.environ.get("STUDIOLO_DEBUG", "") not in ("", "0")
     try:
         yield
@@ -61,8 +74,8 @@ def leaving_cleanly() -> Iterator[None]:
         print("\ninterrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output has left. The interpreter's last flush must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has left.
+        _drop_output()
         sys.exit(1)
     except StudioloError as error:
         if debug:
@@ -72,5 +85,9 @@ def leaving_cleanly() -> Iterator[None]:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _drop_output()
+            say_error(f"the disk is full: {error}", "Make room, or write to another disk.")
+            sys.exit(1)
         _apologise(error)
         sys.exit(INTERNAL)
