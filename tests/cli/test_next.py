@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from studiolo.cli.next import LEGEND, blocks
+from studiolo.cli.next import LEGEND, _so_far, blocks
 from tests.cli.conftest import Run
 
 
@@ -59,3 +59,12 @@ def test_wrong_inputs(run: Run, tiny: str) -> None:
     assert "error: top_p: 7.0 is not" in run("next", "x", "-m", tiny, "--top-p", "7").err
     assert run("next", "x", "-m", tiny, "-k", "0").code == 2
     assert "prompt: is empty" in run("next", "", "-m", tiny).err
+    for seed in ("-1", str(2**63)):
+        refused = run("next", "x", "-m", tiny, "--steps", "1", "--seed", seed)
+        assert refused.code == 2
+        assert "error: seed: must be a whole number" in refused.err
+
+
+def test_a_walk_cannot_move_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert _so_far("a\x1b[2J", "b\x9bc").plain == "a\\x1b[2Jb\\x9bc"

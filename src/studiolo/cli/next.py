@@ -13,8 +13,9 @@ import typer
 
 from studiolo.cli.decoding import with_decoding
 from studiolo.cli.loading import STARTER, DeviceOption, ModelOption, load_model
-from studiolo.cli.output import JsonFlag, print_json
+from studiolo.cli.output import JsonFlag, for_terminal, print_json
 from studiolo.cli.reading import read_prompt
+from studiolo.task.arguments import whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,6 +64,7 @@ def next(
 ) -> None:
     """Show the likeliest next tokens, and how one is chosen."""
     text = read_prompt(prompt, file)
+    seed = whole("seed", seed, 0, 2**63 - 1)
     lm = load_model(model, device)
     if steps:
         _walk(lm, text, k, steps, seed, {"top_p": TOP_P, **decoding}, json)
@@ -131,14 +133,15 @@ def _walk(
 def _so_far(prompt: str, generated: str) -> Text:
     from rich.text import Text
 
-    return Text.assemble((prompt, "dim"), (generated, "bold"))
+    return Text.assemble((for_terminal(prompt), "dim"), (for_terminal(generated), "bold"))
 
 
 def _show(console: Console, lm: LanguageModel, so_far: str, fork: Fork, heat: float) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console.print(Text("…" + so_far[-60:] if len(so_far) > 60 else so_far, style="bold"))
+    end = "…" + so_far[-60:] if len(so_far) > 60 else so_far
+    console.print(Text(for_terminal(end), style="bold"))
     table = Table(box=None, padding=(0, 1), header_style="dim")
     table.add_column("token", no_wrap=True)
     table.add_column("", no_wrap=True, justify="right")
