@@ -205,6 +205,12 @@ def test_too_much_for_the_context_names_both_numbers() -> None:
         lm.log_likelihood(torch.full((66,), 5))
 
 
+@pytest.mark.parametrize("token", [-1, 97])
+def test_a_token_that_is_none_cannot_be_scored(token: int) -> None:
+    with pytest.raises(InvalidRequestError, match=f"text: token {token} is outside"):
+        model().log_likelihood(torch.tensor([5, token, 6]))
+
+
 def test_broken_weights_are_reported_and_not_drawn_from() -> None:
     lm = model()
     with torch.no_grad():

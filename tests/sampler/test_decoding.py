@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from studiolo.errors import StudioloError
-from studiolo.sampler.decoding import adjust, draw, pick, shape
+from studiolo.sampler.decoding import adjust, draw, generator, pick, shape
 from studiolo.sampler.history import History
 from studiolo.sampler.settings import Decoding
 
@@ -304,3 +304,15 @@ def test_a_seed_draws_what_it_drew_in_earlier_releases() -> None:
 
 
 GOLDEN = [0, 0, 4, 2, 5, 3, 0, 1, 2, 2, 0, 0, 0, 0, 0, 3, 0, 6, 0, 7]
+
+
+def test_every_bit_of_a_seed_counts() -> None:
+    """PyTorch's generator looks at 32 of them."""
+
+    def first(seed: int) -> list[float]:
+        return torch.rand(4, generator=generator(seed)).tolist()
+
+    seeds = [1, 1 + 2**32, 1 + 2**33, 1 + 2**62, 2**63 - 1, 2**64 - 1, 2**32 - 1]
+    assert len({tuple(first(seed)) for seed in seeds}) == len(seeds)
+    assert first(7) == torch.rand(4, generator=torch.Generator().manual_seed(7)).tolist()
+    assert first(2**63 - 1) == first(2**63 - 1)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import torch
 
-from studiolo.sampler.decoding import draw, shape
+from studiolo.sampler.decoding import draw, generator, shape
 from studiolo.sampler.history import History
 from studiolo.sampler.settings import Decoding
 
@@ -50,7 +50,7 @@ def walk(
 ) -> Iterator[Fork]:
     """``steps`` forks, each with its ``k`` likeliest tokens; goes on with ``Fork.chosen``."""
     sampling = Decoding.checked(temperature=settings.temperature)
-    one, other = (torch.Generator().manual_seed(seed) for _ in range(2))
+    one, other = generator(seed), generator(seed)
     generated: list[int] = []
     for _ in range(steps):
         now = log_probs(generated)

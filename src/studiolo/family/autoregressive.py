@@ -261,6 +261,11 @@ class Autoregressive:
         """Log-probability of each of ``tokens`` (int64 ``[T]``) but the first: ``[T - 1]`` nats."""
         if len(tokens) > self.config.context:
             raise ContextOverflowError(len(tokens), self.config.context)
+        bad = tokens[(tokens < 0) | (tokens >= self.config.vocabulary)]
+        if len(bad):
+            raise InvalidRequestError(
+                "text", f"token {bad[0]} is outside the vocabulary of {self.config.vocabulary:,}"
+            )
         tokens = tokens.to(self.decoder.device)
         hidden = self.decoder(tokens[None, :-1])[0]
         pieces = [

@@ -18,6 +18,7 @@ This module does not know the model, nor when to stop.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 
@@ -91,6 +92,17 @@ def shape(logits: Tensor, history: History, settings: Decoding) -> Tensor:
     for strategy in restrictions(settings):
         logits = strategy(logits, history)
     return logits
+
+
+def generator(seed: int) -> torch.Generator:
+    """A request's own stream of random numbers, for a ``seed`` of 0 to 2**64 - 1.
+
+    PyTorch's CPU generator looks at the lower 32 bits alone: ``1`` and ``1 + 2**32`` would
+    draw the same. A larger seed is therefore hashed; a smaller one is taken as it is.
+    """
+    if seed >= 2**32:
+        seed = int.from_bytes(hashlib.sha256(seed.to_bytes(8, "big")).digest()[:4], "big")
+    return torch.Generator().manual_seed(seed)
 
 
 def draw(logits: Tensor, rng: torch.Generator) -> int:

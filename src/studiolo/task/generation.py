@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-import torch
-
 from studiolo.family.autoregressive import (
     Autoregressive,
     FinishReason,
@@ -20,6 +18,7 @@ from studiolo.family.autoregressive import (
 from studiolo.modality.text.stream import StopMatcher, StreamDecoder
 from studiolo.modality.text.tokenizer import Tokenizer
 from studiolo.runtime.loop import steps
+from studiolo.sampler.decoding import generator
 
 
 @dataclass(frozen=True)
@@ -118,9 +117,7 @@ class TextStream:
         self._model, self._tokenizer, self._request = model, tokenizer, request
         self._stops = tuple(stops)
         self._seeds = [(seed + i) % 2**63 for i in range(count)]
-        self._progresses = [
-            model.begin(request, torch.Generator().manual_seed(each)) for each in self._seeds
-        ]
+        self._progresses = [model.begin(request, generator(each)) for each in self._seeds]
         self._voices = [self._voice() for _ in range(count)]
         self._started = time.perf_counter()
         self._first: float | None = None
