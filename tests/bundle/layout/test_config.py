@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transformers import AutoConfig
 
 from studiolo.bundle.layout import decoder_config, hf_config
 from studiolo.errors import MalformedFileError, StudioloError, UnsupportedModelError
@@ -31,6 +32,21 @@ def test_the_old_and_the_new_spelling_of_rotary_settings_mean_the_same() -> None
 
 
 @pytest.mark.parametrize(
+    "name", ["gpt2", "llama", "mistral", "smollm3", "qwen2", "qwen3", "gemma3"]
+)
+def test_where_a_config_is_silent_it_means_what_transformers_takes_it_to_mean(name: str) -> None:
+    told = {
+        key: value
+        for key, value in reference.MODELS[name].items()
+        if key in {*reference.SIZES, "model_type", "n_embd", "n_layer", "n_head", "n_positions"}
+        and key != "max_position_embeddings"
+    }
+    kind = told.pop("model_type")
+    theirs = AutoConfig.for_model(kind, **told).to_dict()
+    assert decoder_config({"model_type": kind, **told}) == decoder_config(theirs)
+
+
+@pytest.mark.parametrize(
     ("change", "error", "message"),
     [
         ({"model_type": "mamba"}, UnsupportedModelError, "'mamba' is not supported"),
@@ -38,6 +54,7 @@ def test_the_old_and_the_new_spelling_of_rotary_settings_mean_the_same() -> None
         ({"hidden_act": "swiglu"}, UnsupportedModelError, "'swiglu'"),
         ({"rope_scaling": {"rope_type": "mrope"}}, UnsupportedModelError, "'mrope'"),
         ({"partial_rotary_factor": 0.5}, UnsupportedModelError, "partial rotary"),
+        ({"use_bidirectional_attention": True}, UnsupportedModelError, "bidirectional"),
         ({"num_attention_heads": 0}, MalformedFileError, "config.json"),
         ({"num_attention_heads": 5}, MalformedFileError, r"heads \(5\)"),
         ({"num_hidden_layers": 10**9}, MalformedFileError, "layers"),

@@ -35,6 +35,7 @@ ARCHITECTURES = {
 # What transformers takes where config.json is silent and the architectures differ.
 TIED_BY_DEFAULT = {"gpt2", "smollm3", "gemma3_text"}
 CONTEXT_BY_DEFAULT = {"llama": 2048, "mistral": 131_072, "gemma3_text": 131_072}
+WINDOW_BY_DEFAULT = {"mistral": 4096, "qwen2": 4096, "qwen3": 4096, "gemma3_text": 4096}
 HEAD_SIZE_BY_DEFAULT = {"qwen3": 128, "gemma3_text": 256}
 
 
@@ -50,7 +51,11 @@ def decoder_config(hf: Mapping[str, Any]) -> DecoderConfig:
             f"architecture {kind!r} is not supported",
             remedy=f"Supported: {', '.join(ARCHITECTURES)}.",
         )
-    for feature in ("final_logit_softcapping", "attn_logit_softcapping"):
+    for feature in (
+        "final_logit_softcapping",
+        "attn_logit_softcapping",
+        "use_bidirectional_attention",
+    ):
         if hf.get(feature):
             raise UnsupportedModelError(f"{kind} with {feature} = {hf[feature]} is not supported")
     try:
@@ -137,7 +142,7 @@ def _llama_like(kind: str, hf: Mapping[str, Any]) -> DecoderConfig:
         tied=hf.get("tie_word_embeddings", kind in TIED_BY_DEFAULT),
         embedding_scale=width**0.5 if gemma else 1.0,
         attention_scale=hf.get("query_pre_attn_scalar", 256) ** -0.5 if gemma else None,
-        window=hf.get("sliding_window") if any(layer.sliding for layer in layers) else None,
+        window=_window(kind, hf) if any(layer.sliding for layer in layers) else None,
         rope=rope,
         local_rope=local,
     )
@@ -149,6 +154,10 @@ def _layer_count(value: object) -> int:
     return value
 
 
+def _window(kind: str, hf: Mapping[str, Any]) -> Any:
+    return hf.get("sliding_window", WINDOW_BY_DEFAULT.get(kind))
+
+
 def _layers(kind: str, hf: Mapping[str, Any]) -> tuple[LayerConfig, ...]:
     """Which layers slide and which turn, by the rules of each architecture."""
     count = _layer_count(hf["num_hidden_layers"])
@@ -158,7 +167,7 @@ def _layers(kind: str, hf: Mapping[str, Any]) -> tuple[LayerConfig, ...]:
         pattern = hf.get("no_rope_layers") or [(i + 1) % every for i in range(count)]
         rotary = [bool(flag) for flag in pattern[:count]]
     if kind == "mistral":
-        sliding = [hf.get("sliding_window") is not None] * count
+        sliding = [_window(kind, hf) is not None] * count
     elif kind == "gemma3_text":
         every = hf.get("sliding_window_pattern") or 6
         sliding = _declared(hf, count) or [bool((i + 1) % every) for i in range(count)]
@@ -212,7 +221,7 @@ def hf_config(config: DecoderConfig) -> dict[str, Any]:
             "n_inner": config.mlp_width,
             "n_positions": config.context,
             "layer_norm_epsilon": config.norm_eps,
-            "activation_function": "gelu_new" if activation == "gelu_new" else activation,
+            "activation_function": activation,
             "scale_attn_weights": config.attention_scale != 1.0,
         }
     out = common | {
