@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,12 @@ import pytest
 import torch
 
 import studiolo
-from studiolo.errors import ChatTemplateError, ContextOverflowError, InvalidRequestError
+from studiolo.errors import (
+    ChatTemplateError,
+    ContextOverflowError,
+    InvalidRequestError,
+    MalformedFileError,
+)
 
 PROMPT = "the cat sat on the"
 
@@ -233,6 +239,33 @@ def test_bad_prompts_are_refused(lm: studiolo.LanguageModel) -> None:
         lm.generate(PROMPT, max_tokens=1000)
     with pytest.raises(InvalidRequestError):
         lm.next_tokens(PROMPT, k=0)
+
+
+@pytest.mark.parametrize(
+    ("generation", "settings"),
+    [
+        ({}, {}),
+        ({"temperature": 0.6, "top_k": 20, "eos_token_id": 0}, {"temperature": 0.6, "top_k": 20}),
+        ({"do_sample": True, "top_p": 0.9, "min_p": None}, {"top_p": 0.9}),
+        (
+            {"do_sample": False, "temperature": 0.6, "repetition_penalty": 1.1},
+            {"temperature": 0.0, "repetition_penalty": 1.1},
+        ),
+    ],
+)
+def test_the_models_own_settings_are_the_defaults(
+    tiny: str, tmp_path: Path, generation: dict[str, object], settings: dict[str, object]
+) -> None:
+    model = shutil.copytree(tiny, tmp_path / "model")
+    (model / "generation_config.json").write_text(json.dumps(generation))
+    assert studiolo.load(model, device="cpu").defaults == studiolo.Decoding.checked(**settings)
+
+
+def test_impossible_settings_of_a_model_name_their_file(tiny: str, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny, tmp_path / "model")
+    (model / "generation_config.json").write_text('{"temperature": "hot"}')
+    with pytest.raises(MalformedFileError, match=r"generation_config\.json: temperature: 'hot'"):
+        studiolo.load(model, device="cpu")
 
 
 def test_a_model_without_a_template_cannot_chat(

@@ -18,7 +18,7 @@ from torch import Tensor
 from studiolo.bundle.layout import load_decoder
 from studiolo.bundle.opening import OpenBundle
 from studiolo.bundle.store import Bundle
-from studiolo.errors import ChatTemplateError, InvalidRequestError
+from studiolo.errors import ChatTemplateError, InvalidRequestError, MalformedFileError
 from studiolo.evaluation.likelihood import Likelihood, token_log_likelihoods
 from studiolo.family.autoregressive import Autoregressive, TokenRequest
 from studiolo.modality.text.chat import render_chat
@@ -258,9 +258,15 @@ def _recommended(bundle: Bundle, generation: Mapping[str, object]) -> Decoding:
         return Decoding.checked(**_whole_numbers(bundle.installed.defaults))
     names = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty")
     given = {name: generation[name] for name in names if generation.get(name) is not None}
-    if generation.get("do_sample") is False:
-        given = {"temperature": 0.0}
-    return Decoding.checked(**given)
+    if generation.get("do_sample") is False:  # greedy: what shapes a draw means nothing
+        kept = {name: given[name] for name in given if name == "repetition_penalty"}
+        given = {"temperature": 0.0, **kept}
+    try:
+        return Decoding.checked(**given)
+    except InvalidRequestError as error:
+        raise MalformedFileError(
+            f"{bundle.path / 'generation_config.json'}: {error.message}"
+        ) from None
 
 
 def _whole_numbers(defaults: Mapping[str, float]) -> dict[str, object]:
