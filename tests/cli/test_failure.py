@@ -116,3 +116,18 @@ with leaving_cleanly():
     )
     assert ran.returncode == 7
     assert (ran.stdout, ran.stderr) == (("", "error: y\n") if closed == ">&-" else ('"x"\n', ""))
+
+
+def test_text_that_the_terminal_cannot_show_is_no_fault_of_ours() -> None:
+    code = """
+from studiolo.cli.failure import leaving_cleanly
+with leaving_cleanly():
+    print("na\\u00efve \\u2588")
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    assert (ran.stdout.split(), ran.stderr) == ([b"na?ve", b"?"], b"")

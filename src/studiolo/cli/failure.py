@@ -8,6 +8,7 @@ Studiolo: a short apology, with the traceback in a file that a report can carry.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import tempfile
@@ -62,6 +63,9 @@ def leaving_cleanly() -> Iterator[None]:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    # A terminal or a pipe may be narrower than Unicode; a `?` is better than no text.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     debug = os.environ.get("STUDIOLO_DEBUG", "") not in ("", "0")
     try:
         yield
