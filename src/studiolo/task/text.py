@@ -21,7 +21,7 @@ from studiolo.bundle.store import Bundle
 from studiolo.errors import ChatTemplateError, InvalidRequestError, MalformedFileError
 from studiolo.evaluation.likelihood import Likelihood, token_log_likelihoods
 from studiolo.family.autoregressive import Autoregressive, TokenRequest
-from studiolo.modality.text.chat import render_chat
+from studiolo.modality.text.conversation import encode_chat
 from studiolo.modality.text.tokenizer import Tokenizer
 from studiolo.nn.config import DecoderConfig
 from studiolo.sampler.decoding import shape
@@ -180,16 +180,16 @@ class LanguageModel:
     def encode_chat(
         self, messages: Sequence[Message], *, tools: Sequence[Message] | None = None
     ) -> list[int]:
-        """Token ids of a conversation, up to where the answer begins."""
+        """Token ids of a conversation, up to where the answer begins.
+
+        What the messages say is never a control token: only the template writes those.
+        """
         if self.tokenizer.chat_template is None:
             raise ChatTemplateError(
                 f"{self.name} has no chat template",
                 remedy="It is a base model: use `generate`, or choose an instruct model.",
             )
-        text = render_chat(
-            self.tokenizer.chat_template, messages, tools=tools, special=self.tokenizer.special
-        )
-        return self.tokenizer.encode(text, add_special=False, parse_special=True)
+        return encode_chat(self.tokenizer, messages, tools)
 
     def next_log_probs(self, prompt: Prompt) -> Tensor:
         """Natural-log probability of every token of the vocabulary in the next place: ``[V]``."""

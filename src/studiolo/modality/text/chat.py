@@ -56,8 +56,8 @@ def render_chat(
         raise ChatTemplateError(f"the chat template is longer than {MAX_TEMPLATE:,} characters")
     values: dict[str, object] = {
         **special,
-        "messages": _plain(messages),
-        "tools": None if tools is None else _plain(tools),
+        "messages": plain(messages),
+        "tools": plain(tools),
         "documents": None,
         "add_generation_prompt": add_generation_prompt,
     }
@@ -114,8 +114,18 @@ def check_messages(messages: object) -> None:
             )
 
 
+def plain(value: object) -> Any:
+    """A copy of plain JSON types; what is none becomes the name of its type.
+
+    Raises :class:`ChatTemplateError` for what is nested too deep, or in itself.
+    """
+    try:
+        return _plain(value)
+    except RecursionError:
+        raise ChatTemplateError("the messages or tools are nested too deep") from None
+
+
 def _plain(value: object) -> Any:
-    """A copy of plain JSON types; what is none becomes the name of its type."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -125,7 +135,12 @@ def _plain(value: object) -> Any:
     if isinstance(value, float):
         return float.__float__(value)
     if isinstance(value, Mapping):
-        return {_plain(key): _plain(item) for key, item in value.items()}
+        return {_key(key): _plain(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
         return [_plain(item) for item in value]
     return f"<{type(value).__name__}>"
+
+
+def _key(key: object) -> Any:
+    plain_key = _plain(key)
+    return f"<{type(key).__name__}>" if isinstance(plain_key, list | dict) else plain_key

@@ -42,7 +42,8 @@ class Tokenizer:
     beyond it); ``bos_id`` and ``pad_id`` are ``None`` where there are none; ``eos_ids``
     holds *every* token that ends a text or a turn; ``adds_bos`` says whether
     ``encode`` puts ``bos_id`` first; ``special`` maps ``bos_token``, ``eos_token``, … to
-    their texts, for chat templates.
+    their texts, for chat templates; ``control_ids`` and ``control_texts`` are those of all
+    control tokens.
     """
 
     def __init__(self, blueprint: Blueprint) -> None:
@@ -61,6 +62,7 @@ class Tokenizer:
             self._spelling = Spelling(backend)
             added = backend.get_added_tokens_decoder()
             self.control_ids = frozenset(i for i, token in added.items() if token.special)
+            self.control_texts = frozenset(added[i].content for i in self.control_ids) - {""}
         start = self.encode("")
         self.adds_bos = self.bos_id is not None and start[:1] == [self.bos_id]
 
