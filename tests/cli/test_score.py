@@ -37,6 +37,23 @@ def test_the_table_says_the_same_and_tokens_spell_the_text(run: Run, tiny: str, 
     assert f"{found['perplexity']:,.3f}" in plain
 
 
+def test_a_long_text_shows_a_bar_on_a_terminal_alone(
+    run: Run, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long, short = tmp_path / "long", tmp_path / "short"
+    long.write_text(TEXT * 100, encoding="utf-8")
+    short.write_text(TEXT, encoding="utf-8")
+    ended = run("score", str(long), "-m", tiny, "--json")
+    assert ended.json["token_count"] > 512
+    assert ended.err == ""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    seen = run("score", str(long), "-m", tiny, "--json")
+    assert seen.json == ended.json
+    assert f"/{ended.json['token_count']}" in seen.err
+    assert run("score", str(short), "-m", tiny).err == ""
+
+
 def test_every_probability_has_a_shade() -> None:
     assert shade(0.0) == "green"
     assert shade(math.log(0.05)) == "yellow"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -30,17 +31,26 @@ def test_every_token_but_the_first_is_scored_once_with_half_a_context(
 class Pairs:
     """Scores a token by the one before it: any window must give the same."""
 
-    def log_likelihood(self, tokens: Tensor) -> Tensor:
+    def log_likelihood(
+        self, tokens: Tensor, report: Callable[[int], None] = lambda done: None
+    ) -> Tensor:
+        for done in range(1, len(tokens)):
+            report(done)
         return -(tokens[1:] + 3.0 * tokens[:-1])
 
 
-def test_windows_are_put_together_in_order() -> None:
+@pytest.mark.parametrize("context", [2, 3, 16, 100, 200])
+def test_windows_are_put_together_in_order(context: int) -> None:
     tokens = torch.arange(100)
     told: list[int] = []
-    scored = token_log_likelihoods(Pairs(), tokens, 16, told.append)
+    scored = token_log_likelihoods(Pairs(), tokens, context, told.append)
     assert torch.equal(scored, Pairs().log_likelihood(tokens))
-    assert told[-1] == 99
-    assert told == sorted(told)
+    assert told == list(range(1, 100))
+
+
+def test_a_context_of_one_scores_nothing() -> None:
+    with pytest.raises(InvalidRequestError, match="needs at least 2"):
+        token_log_likelihoods(Pairs(), torch.arange(9), 1)
 
 
 def test_one_token_cannot_be_scored() -> None:

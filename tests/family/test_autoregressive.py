@@ -174,6 +174,19 @@ def test_likelihood_and_loss_agree_and_padding_is_left_out() -> None:
     assert float(part) == pytest.approx(-float(torch.cat([rows[0], rows[1][:11]]).mean()), abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["gpt2", "gemma3", "qwen3"])
+def test_scoring_in_chunks_is_scoring_at_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lm = model(name)
+    ids = torch.randint(3, 97, (50,), generator=torch.Generator().manual_seed(4))
+    whole = lm.log_likelihood(ids)
+    for chunk, reports in ((49, [49]), (16, [16, 32, 48, 49]), (1, list(range(1, 50)))):
+        monkeypatch.setattr("studiolo.family.autoregressive.CHUNK", chunk)
+        told: list[int] = []
+        assert torch.allclose(lm.log_likelihood(ids, told.append), whole, atol=1e-5)
+        assert told == reports
+    assert lm.log_likelihood(ids[:1]).shape == (0,)
+
+
 def test_next_log_probs_are_a_distribution() -> None:
     log_probs = model().next_log_probs([5, 6])
     assert log_probs.shape == (97,)

@@ -21,11 +21,12 @@ from studiolo.family.contract import HasLikelihood
 def windows(length: int, context: int) -> Iterator[tuple[int, int, int]]:
     """Spans ``(start, end, first)`` that together score tokens ``1 … length - 1`` once each.
 
-    A span reads ``[start, end)``, at most ``context`` tokens, and scores ``[first, end)``.
+    A span reads ``[start, end)``, at most ``context`` tokens (2 or more), and scores
+    ``[first, end)``.
     """
     first = 1
     while first < length:
-        end = min(length, context if first == 1 else first + max(1, context // 2))
+        end = min(length, context if first == 1 else first + context // 2)
         yield max(0, end - context), end, first
         first = end
 
@@ -38,9 +39,14 @@ def token_log_likelihoods(
 ) -> Tensor:
     """Natural-log probability of each of ``tokens`` (int64 ``[T]``) but the first: ``[T - 1]``.
 
-    ``report`` is told after each window how many tokens are scored. Raises
-    :class:`InvalidRequestError` for fewer than two tokens.
+    ``report`` is told how many tokens are scored, now and then and at the end. Raises
+    :class:`InvalidRequestError` for fewer than two tokens, and for a context that has no room
+    for one token and another before it.
     """
+    if context < 2:
+        raise InvalidRequestError(
+            "model", f"its context holds {context} token(s); scoring needs at least 2"
+        )
     if len(tokens) < 2:
         raise InvalidRequestError(
             "text",
@@ -49,8 +55,14 @@ def token_log_likelihoods(
         )
     scored = []
     for start, end, first in windows(len(tokens), context):
-        scored.append(model.log_likelihood(tokens[start:end])[first - start - 1 :])
-        report(end - 1)
+
+        def within(done: int, start: int = start, first: int = first) -> None:
+            # The first tokens of a later window have been scored in the one before.
+            if start + done >= first:
+                report(start + done)
+
+        found = model.log_likelihood(tokens[start:end], within)
+        scored.append(found[first - start - 1 :])
     return torch.cat(scored)
 
 

@@ -28,6 +28,8 @@ from studiolo.sampler.history import History
 from studiolo.sampler.settings import Decoding, check_vocabulary
 
 FinishReason = Literal["stop", "length", "cancelled"]
+CHUNK = 512
+"""Tokens read at once when scoring."""
 HEAD_ROWS = 256
 """Positions whose logits are held at once when scoring: 256 x vocabulary floats."""
 
@@ -257,8 +259,14 @@ class Autoregressive:
         return self._read(progress.rows)[0].log_softmax(dim=-1).cpu()
 
     @torch.inference_mode()
-    def log_likelihood(self, tokens: Tensor) -> Tensor:
-        """Log-probability of each of ``tokens`` (int64 ``[T]``) but the first: ``[T - 1]`` nats."""
+    def log_likelihood(
+        self, tokens: Tensor, report: Callable[[int], None] = lambda done: None
+    ) -> Tensor:
+        """Log-probability of each of ``tokens`` (int64 ``[T]``) but the first: ``[T - 1]`` nats.
+
+        Reads :data:`CHUNK` tokens at a time, so that memory grows with the cache alone;
+        ``report`` is told after each how many are scored.
+        """
         if len(tokens) > self.config.context:
             raise ContextOverflowError(len(tokens), self.config.context)
         bad = tokens[(tokens < 0) | (tokens >= self.config.vocabulary)]
@@ -267,14 +275,19 @@ class Autoregressive:
                 "text", f"token {bad[0]} is outside the vocabulary of {self.config.vocabulary:,}"
             )
         tokens = tokens.to(self.decoder.device)
-        hidden = self.decoder(tokens[None, :-1])[0]
-        pieces = [
-            self.decoder.logits(part).log_softmax(-1).gather(-1, ids.unsqueeze(-1)).squeeze(-1)
+        cache = self.decoder.new_cache()
+        pieces = [torch.empty(0)]
+        for start in range(0, len(tokens) - 1, CHUNK):
+            end = min(start + CHUNK, len(tokens) - 1)
+            hidden = self.decoder(tokens[None, start:end], caches=[cache])[0]
+            targets = tokens[start + 1 : end + 1]
             for part, ids in zip(
-                torch.split(hidden, HEAD_ROWS), torch.split(tokens[1:], HEAD_ROWS), strict=True
-            )
-        ]
-        return torch.cat(pieces).cpu()
+                torch.split(hidden, HEAD_ROWS), torch.split(targets, HEAD_ROWS), strict=True
+            ):
+                scored = self.decoder.logits(part).log_softmax(-1)
+                pieces.append(scored.gather(-1, ids.unsqueeze(-1)).squeeze(-1).cpu())
+            report(end)
+        return torch.cat(pieces)
 
     def _read(self, rows: Sequence[Row]) -> list[Tensor]:
         """Run the network over each row's pending tokens: the last position's logits of each."""

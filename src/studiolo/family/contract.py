@@ -10,7 +10,7 @@ stream, so that neighbours in a batch cannot change what it draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -68,8 +68,11 @@ class Trainable(Protocol[Batch]):
 class HasLikelihood(Protocol):
     """The ability to say how likely given data are, exactly."""
 
-    def log_likelihood(self, tokens: Tensor) -> Tensor:
+    def log_likelihood(
+        self, tokens: Tensor, report: Callable[[int], None] = lambda done: None
+    ) -> Tensor:
         """Natural-log probability of each token but the first, given those before it.
 
-        ``tokens``: int64 ``[T]``. Returns float32 ``[T - 1]``, in nats.
+        ``tokens``: int64 ``[T]``. Returns float32 ``[T - 1]``, in nats. ``report`` is told,
+        every now and then and at the end, how many of the ``T - 1`` are done.
         """
