@@ -275,7 +275,7 @@ def test_a_path_with_nothing_there_points_to_the_hub(home: Path) -> None:
     with pytest.raises(SourceError) as caught:
         ensure("Qwen/Qwen3-0.6B")
     assert "hf:Qwen/Qwen3-0.6B" in str(caught.value.remedy)
-    with pytest.raises(SourceError, match="neither"):
+    with pytest.raises(SourceError, match="nothing at"):
         ensure(Path("gemma-3-270m"))
 
 

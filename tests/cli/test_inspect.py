@@ -62,6 +62,11 @@ def test_wrong_names(run: Run, tmp_path: Path) -> None:
     assert ended.code == 2
     assert "Did you mean smollm2-135m-instruct" in ended.err
     assert run("inspect", str(tmp_path)).code != 0
+    for command in (("inspect", "./nope"), ("generate", "x", "-m", "./nope")):
+        ended = run(*command)
+        assert ended.code == 1
+        assert "there is nothing at" in ended.err
+        assert "hf:" not in ended.err
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"GGUF" + bytes(40))
     ended = run("inspect", str(broken))

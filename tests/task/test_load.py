@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import studiolo
-from studiolo.errors import InvalidRequestError, MalformedFileError, UnknownModelError
+from studiolo.errors import InvalidRequestError, MalformedFileError, SourceError, UnknownModelError
 from studiolo.task.load import checked_device
 
 
@@ -28,6 +29,26 @@ def test_an_unknown_name_suggests_the_nearest(home: Path) -> None:
     with pytest.raises(UnknownModelError) as caught:
         studiolo.load("smollm2-135m-instrct")
     assert caught.value.nearest[0] == "smollm2-135m-instruct"
+
+
+@pytest.mark.parametrize("what", [None, 5, b"x", ["x"], "~no-such-user/x"], ids=repr)
+def test_what_is_no_name_and_no_path_is_refused(home: Path, what: Any) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        studiolo.load(what)
+    assert caught.value.field == "name_or_path"
+
+
+@pytest.mark.parametrize("what", ["./nope", "nope.gguf", Path("nope"), "~/nope/nope", "file:nope"])
+def test_a_path_without_anything_is_said_to_hold_nothing(home: Path, what: Any) -> None:
+    with pytest.raises(SourceError, match=r"there is nothing at /.*nope") as caught:
+        studiolo.load(what)
+    assert ".gguf file" in (caught.value.remedy or "")
+
+
+def test_what_may_be_on_the_hub_is_suggested(home: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        studiolo.load("owner/nope")
+    assert caught.value.remedy == "If you meant the hub: studiolo pull hf:owner/nope"
 
 
 def test_a_broken_file_is_named(tmp_path: Path, home: Path) -> None:

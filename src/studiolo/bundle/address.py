@@ -34,7 +34,7 @@ def own_name(what: str) -> str:
     if what.startswith(("https:", "http:")):
         return checked_name(_last(what).removesuffix(".gguf"))
     if store.looks_like_path(what):
-        return checked_name(path(what).name.removesuffix(".gguf"))
+        return checked_name(store.as_path(what).name.removesuffix(".gguf"))
     return store.installed_name(what)
 
 
@@ -51,24 +51,32 @@ def where(what: str) -> str:
     if what.startswith("hf:"):
         repository = "/".join(what.removeprefix("hf:").split("/")[:2])
         return f"the hub ({repository})"
-    return UrlSource(url=what).label if what.startswith(("https:", "http:")) else str(path(what))
-
-
-def path(what: str) -> Path:
-    """The path that ``what`` means, absolute."""
-    return Path(what.removeprefix("file:")).expanduser().absolute()
+    return (
+        UrlSource(url=what).label
+        if what.startswith(("https:", "http:"))
+        else str(store.as_path(what))
+    )
 
 
 def local(what: str) -> store.Bundle:
     """The model that lies at the path ``what``; raises :class:`SourceError` if none does."""
-    bundle = store.open_path(path(what))
-    if bundle is None:
-        on_the_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", what) is not None
-        raise SourceError(
-            f"{path(what)} is neither a GGUF file nor a folder with a config.json",
-            remedy=f"If you meant the hub: studiolo pull hf:{what}" if on_the_hub else None,
-        )
-    return bundle
+    there = store.as_path(what)
+    bundle = store.open_path(there)
+    if bundle is not None:
+        return bundle
+    if there.exists():
+        message = f"{there} is neither a GGUF file nor a folder with a config.json"
+    else:
+        message = f"there is nothing at {there}"
+    # What begins with a dot or a tilde is meant as a path and nothing else.
+    on_the_hub = re.fullmatch(r"\w[\w.-]*/[\w.-]+", what) is not None
+    raise SourceError(
+        message,
+        remedy=f"If you meant the hub: studiolo pull hf:{what}"
+        if on_the_hub
+        else "A model's path is that of a .gguf file, or of a folder that holds one or a "
+        "config.json.",
+    )
 
 
 def offer(what: str, name: str) -> Offer:
@@ -96,7 +104,7 @@ def _offer(what: str, name: str) -> Offer:
         if not file.lower().endswith(".gguf"):
             raise InvalidRequestError("name", f"{what} does not end in .gguf")
         return Offer(name=name, files=(Wanted(name=file),), sources=(UrlSource(url=what),))
-    there = path(what)
+    there = store.as_path(what)
     bundle = local(what)
     wanted = [Wanted(name=n, size=f.stat().st_size) for n, f in bundle.files.items()]
     source: Source = FileSource(path=there) if there.is_file() else DirectorySource(path=there)

@@ -127,16 +127,43 @@ def describe(
 def find(name_or_path: str | os.PathLike[str]) -> Bundle | None:
     """The installed bundle of that name, or the one that lies at that path; else None.
 
-    Raises :class:`MalformedFileError` for an installed bundle that is broken.
+    Raises :class:`MalformedFileError` for an installed bundle that is broken, and
+    :class:`InvalidRequestError` for what is neither a name nor a path.
     """
-    text = os.fspath(name_or_path)
+    text = _as_text(name_or_path)
     if isinstance(name_or_path, os.PathLike) or looks_like_path(text):
-        return open_path(Path(text.removeprefix("file:")).expanduser())
+        return open_path(as_path(text))
     try:
         directory = models_directory() / installed_name(text)
     except InvalidRequestError:
         return None
     return open_installed(directory) if directory.is_dir() else None
+
+
+def _as_text(name_or_path: object) -> str:
+    text = name_or_path
+    if isinstance(name_or_path, os.PathLike):
+        text = os.fspath(name_or_path)
+    if not isinstance(text, str):
+        shown = repr(name_or_path)
+        raise InvalidRequestError(
+            "name_or_path",
+            f"must be a name or a path, not {shown if len(shown) <= 60 else shown[:57] + '...'}",
+        )
+    return text
+
+
+def as_path(text: str) -> Path:
+    """The path that ``text`` means, absolute; ``file:`` before it and ``~`` are understood.
+
+    Raises :class:`InvalidRequestError` for the home of a user who is not known.
+    """
+    try:
+        return Path(text.removeprefix("file:")).expanduser().absolute()
+    except RuntimeError:
+        raise InvalidRequestError(
+            "name_or_path", f"{text!r} names the home of a user who is not known here"
+        ) from None
 
 
 def looks_like_path(text: str) -> bool:

@@ -18,11 +18,12 @@ def inspect(
     json: JsonFlag = False,
 ) -> None:
     """Describe a model without loading it."""
+    from studiolo.bundle.address import local
     from studiolo.bundle.catalogue import Catalogue
-    from studiolo.bundle.store import find, home
+    from studiolo.bundle.store import find, home, looks_like_path
     from studiolo.cli.facts import of_bundle, of_entry
 
-    bundle = find(name)
+    bundle = local(name) if looks_like_path(name) else find(name)
     facts = of_bundle(bundle) if bundle else of_entry(Catalogue.load(home())[name])
     if json:
         print_json(facts)
