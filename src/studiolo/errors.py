@@ -37,15 +37,22 @@ class InvalidRequestError(StudioloError):
 
 
 class ContextOverflowError(InvalidRequestError):
-    """The prompt and the tokens asked for do not fit the model's context."""
+    """The prompt, or it and the tokens asked for, do not fit the model's context.
 
-    def __init__(self, needed: int, limit: int) -> None:
-        self.needed, self.limit = needed, limit
+    ``prompt`` and ``new``: tokens. The field is ``max_tokens`` where asking for fewer helps.
+    """
+
+    def __init__(self, prompt: int, new: int, limit: int) -> None:
+        self.needed, self.limit = prompt + new, limit
+        left = limit - prompt
         super().__init__(
-            "prompt",
-            f"{needed:,} tokens are needed but the model's context holds {limit:,} "
-            f"({needed - limit:,} too many)",
-            remedy="Shorten the prompt, ask for fewer tokens, or choose a model with more context.",
+            "prompt" if left < 1 or new < 1 else "max_tokens",
+            f"{self.needed:,} tokens are needed but the model's context holds {limit:,} "
+            f"({self.needed - limit:,} too many)",
+            remedy="Shorten the prompt, or choose a model with more context."
+            if left < 1 or new < 1
+            else f"After a prompt of {prompt:,} tokens, {left:,} fit; ask for no more, shorten the "
+            "prompt, or choose a model with more context.",
         )
 
 

@@ -19,10 +19,10 @@ def ended(error: BaseException) -> int:
 
 
 def test_our_errors_say_what_is_wrong_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    assert ended(ContextOverflowError(9000, 8192)) == 2
+    assert ended(ContextOverflowError(9000, 256, 8192)) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("error: prompt: 9,000 tokens are needed")
+    assert err.startswith("error: prompt: 9,256 tokens are needed")
     assert err.splitlines()[1].startswith("Shorten the prompt")
     assert ended(SourceError("[bold]not markup[/bold]")) == 1
     assert "[bold]not markup[/bold]" in capsys.readouterr().err

@@ -174,6 +174,12 @@ def test_likelihood_and_loss_agree_and_padding_is_left_out() -> None:
     assert float(part) == pytest.approx(-float(torch.cat([rows[0], rows[1][:11]]).mean()), abs=1e-5)
 
 
+@pytest.mark.parametrize("batch", [[[5]], [[-1, -1]], [[5, -1], [-1, 6]]])
+def test_a_loss_needs_something_to_predict(batch: list[list[int]]) -> None:
+    with pytest.raises(InvalidRequestError, match="nothing to predict"):
+        model().loss(torch.tensor(batch))
+
+
 @pytest.mark.parametrize("name", ["gpt2", "gemma3", "qwen3"])
 def test_scoring_in_chunks_is_scoring_at_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     lm = model(name)
@@ -212,8 +218,13 @@ def test_bad_requests_name_the_field(asked: TokenRequest, field: str) -> None:
 def test_too_much_for_the_context_names_both_numbers() -> None:
     lm = model()
     lm.begin(request(*[5] * 60, max_tokens=4), torch.Generator())
-    with pytest.raises(ContextOverflowError, match=r"65 tokens are needed.*holds 64"):
+    with pytest.raises(ContextOverflowError, match=r"65 tokens are needed.*holds 64") as caught:
         lm.begin(request(*[5] * 60, max_tokens=5), torch.Generator())
+    assert caught.value.field == "max_tokens"
+    assert "After a prompt of 60 tokens, 4 fit" in (caught.value.remedy or "")
+    with pytest.raises(ContextOverflowError) as caught:
+        lm.begin(request(*[5] * 64, max_tokens=1), torch.Generator())
+    assert caught.value.field == "prompt"
     with pytest.raises(ContextOverflowError):
         lm.log_likelihood(torch.full((66,), 5))
 

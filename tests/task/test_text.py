@@ -114,6 +114,19 @@ def test_a_stop_string_across_tokens_ends_the_text(
         assert ended.text == free.text[: free.text.index(stop)]
 
 
+def test_a_stop_string_that_the_last_flush_completes_is_a_stop(
+    lm: studiolo.LanguageModel,
+) -> None:
+    half = next(i for i in range(lm.tokenizer.vocab_size) if lm.tokenizer.token_bytes(i) == b"\xe2")
+    options: dict[str, Any] = {"max_tokens": 1, "logit_bias": {half: 100.0}, "n": 2, "seed": 0}
+    free = lm.generate(PROMPT, **options)
+    assert (free.text, free.finish_reason) == ("\ufffd", "length")
+    ended = lm.generate(PROMPT, stop="\ufffd", **options)
+    for each in (ended, *ended.alternatives):
+        assert (each.text, each.finish_reason) == ("", "stop")
+    assert lm.stream(PROMPT, stop="\ufffd", **options).run().finish_reason == "stop"
+
+
 def test_ignoring_the_end_goes_on_to_the_limit(lm: studiolo.LanguageModel) -> None:
     force_end = {0: 100.0}
     ended = lm.generate(PROMPT, max_tokens=10, logit_bias=force_end, seed=0)
@@ -186,6 +199,12 @@ def test_next_tokens_are_the_likeliest_with_their_probabilities(
     assert len(kept) == 4
 
 
+def test_next_tokens_search_no_beams(lm: studiolo.LanguageModel) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        lm.next_tokens(PROMPT, beams=4)
+    assert caught.value.field == "beams"
+
+
 def test_score_is_the_likelihood_of_each_token(lm: studiolo.LanguageModel) -> None:
     text = "after the rain the streets were wet"
     score = lm.score(text)
@@ -217,6 +236,7 @@ def test_a_text_longer_than_the_context_is_scored_whole(lm: studiolo.LanguageMod
         ({"top_p": 95}, "top_p"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"n": 0}, "n"),
+        ({"n": 129}, "n"),
         ({"n": 5, "beams": 2}, "n"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**63}, "seed"),
@@ -241,8 +261,10 @@ def test_bad_prompts_are_refused(lm: studiolo.LanguageModel) -> None:
     assert len(whole.token_ids) == 28
     with pytest.raises(ContextOverflowError, match="holds 128"):
         lm.generate("the cat " * 200)
-    with pytest.raises(ContextOverflowError):
-        lm.generate(PROMPT, max_tokens=1000)
+    with pytest.raises(ContextOverflowError) as caught:
+        lm.generate([5] * 100, max_tokens=1000)
+    assert caught.value.field == "max_tokens"
+    assert "28 fit" in (caught.value.remedy or "")
     with pytest.raises(InvalidRequestError):
         lm.next_tokens(PROMPT, k=0)
 

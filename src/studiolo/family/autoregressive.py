@@ -205,11 +205,17 @@ class Autoregressive:
         """Mean cross-entropy in nats per predicted token.
 
         ``batch``: int64 ``[B, T]``; negative ids are padding, neither seen nor predicted.
+        Raises :class:`InvalidRequestError` if that leaves nothing to predict.
         """
         real = batch >= 0
+        predicted = real[:, 1:] & real[:, :-1]
+        if not bool(predicted.any()):
+            raise InvalidRequestError(
+                "batch", "has nothing to predict: no token stands next to another"
+            )
         hidden = self.decoder(batch.clamp(min=0), real=None if bool(real.all()) else real)
         logits = self.decoder.logits(hidden[:, :-1])
-        targets = batch[:, 1:].masked_fill(~(real[:, 1:] & real[:, :-1]), -100)
+        targets = batch[:, 1:].masked_fill(~predicted, -100)
         return Loss(F.cross_entropy(logits.flatten(0, 1), targets.flatten()))
 
     def begin(self, request: TokenRequest, rng: torch.Generator) -> Progress:
@@ -229,7 +235,7 @@ class Autoregressive:
         if request.max_tokens < 1:
             raise InvalidRequestError("max_tokens", f"must be at least 1, not {request.max_tokens}")
         if len(prompt) + request.max_tokens > config.context:
-            raise ContextOverflowError(len(prompt) + request.max_tokens, config.context)
+            raise ContextOverflowError(len(prompt), request.max_tokens, config.context)
         check_vocabulary(request.decoding, config.vocabulary)
         cache = self.decoder.new_cache()
         if request.decoding.beams > 1:
@@ -268,7 +274,7 @@ class Autoregressive:
         ``report`` is told after each how many are scored.
         """
         if len(tokens) > self.config.context:
-            raise ContextOverflowError(len(tokens), self.config.context)
+            raise ContextOverflowError(len(tokens), 0, self.config.context)
         bad = tokens[(tokens < 0) | (tokens >= self.config.vocabulary)]
         if len(bad):
             raise InvalidRequestError(

@@ -189,15 +189,13 @@ class TextStream:
         samples, texts, seeds = [], [], []
         for progress, voice, seed in zip(self._progresses, self._voices, self._seeds, strict=True):
             best = self._model.finish(progress)
-            voice.hear(best.tokens, last=True)
-            samples.append(best)
-            texts.append(voice.text)
-            for other in best.alternatives:
-                voice = self._voice()
-                voice.hear(other.tokens, last=True)
-                samples.append(other)
-                texts.append(voice.text)
-            seeds += [seed] * (1 + len(best.alternatives))
+            others = [(other, self._voice()) for other in best.alternatives]
+            for sample, teller in ((best, voice), *others):
+                teller.hear(sample.tokens, last=True)
+                # A stop string may be complete only once half a character is given up.
+                samples.append(replace(sample, finish_reason="stop") if teller.stopped else sample)
+                texts.append(teller.text)
+                seeds.append(seed)
         made = [
             self._generation(*each, seconds) for each in zip(samples, texts, seeds, strict=True)
         ]

@@ -32,7 +32,8 @@ from studiolo.task.generation import Generation, TextStream
 
 Prompt = str | Sequence[int]
 Message = Mapping[str, object]
-MAX_SAMPLES = 1024
+MAX_SAMPLES = 128
+"""As many as the OpenAI API draws at once; each keeps a cache of its own."""
 MAX_TOKENS = 256
 
 
@@ -203,7 +204,12 @@ class LanguageModel:
         """
         k = whole("k", k, 1)
         ids = self._encode(prompt)
-        logits = shape(self.model.next_log_probs(ids), History(ids), Decoding.checked(**decoding))
+        settings = Decoding.checked(**decoding)
+        if settings.beams > 1:
+            raise InvalidRequestError(
+                "beams", f"{settings.beams} beams search whole texts, not the next token"
+            )
+        logits = shape(self.model.next_log_probs(ids), History(ids), settings)
         best = logits.softmax(dim=-1).topk(min(k, len(logits)))
         return [
             NextToken(self._readable(id), id, probability)
