@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from studiolo.cli.failure import INTERNAL, INTERRUPTED, leaving_cleanly
+from studiolo.cli.failure import INTERNAL, INTERRUPTED, leaving_cleanly, say_error
 from studiolo.errors import ContextOverflowError, SourceError
 
 
@@ -26,6 +26,18 @@ def test_our_errors_say_what_is_wrong_and_what_to_do(capsys: pytest.CaptureFixtu
     assert err.splitlines()[1].startswith("Shorten the prompt")
     assert ended(SourceError("[bold]not markup[/bold]")) == 1
     assert "[bold]not markup[/bold]" in capsys.readouterr().err
+
+
+def test_a_message_cannot_steer_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    say_error("no \x1b]0;title\x07", "try \x9b2J")
+    err = capsys.readouterr().err
+    assert "no \\x1b]0;title\\x07" in err
+    assert "try \\x9b2J" in err
+    assert "\x07" not in err
+    assert "\x9b" not in err
 
 
 def test_a_fault_of_ours_is_an_apology_and_a_traceback_in_a_file(

@@ -254,6 +254,19 @@ def test_bad_settings_name_the_field(
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [("max_token", "max_tokens"), ("stops", "stop"), ("temprature", "temperature")],
+)
+def test_an_unknown_option_suggests_the_nearest(
+    lm: studiolo.LanguageModel, wrong: str, right: str
+) -> None:
+    options: dict[str, Any] = {wrong: 1}
+    for call in (lm.generate, lm.stream):
+        with pytest.raises(InvalidRequestError, match=f"Did you mean {right}\\?"):
+            call(PROMPT, **options)
+
+
 def test_bad_prompts_are_refused(lm: studiolo.LanguageModel) -> None:
     with pytest.raises(InvalidRequestError, match="empty"):
         lm.generate("")

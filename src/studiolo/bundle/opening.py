@@ -5,6 +5,8 @@ Nothing heavy is read here; tensors come one by one when they are asked for.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +16,21 @@ from studiolo.bundle.gguf import GGUFFile
 from studiolo.bundle.gguf_names import gguf_checkpoint
 from studiolo.bundle.huggingface import read_directory, write_directory
 from studiolo.bundle.layout import decoder_config
-from studiolo.bundle.store import Bundle
-from studiolo.errors import UnsupportedModelError
+from studiolo.bundle.store import Bundle, afresh
+from studiolo.errors import MalformedFileError, UnsupportedModelError
 from studiolo.modality.text.tokenizer import Tokenizer
 from studiolo.nn.config import DecoderConfig
+
+
+@contextmanager
+def blaming(bundle: Bundle) -> Iterator[None]:
+    """Let what is malformed in an installed bundle say how to replace it."""
+    try:
+        yield
+    except MalformedFileError as error:
+        if bundle.installed is None:
+            raise
+        raise MalformedFileError(error.message, remedy=afresh(bundle.name)) from error
 
 
 @dataclass(frozen=True)
@@ -30,7 +43,8 @@ class OpenBundle:
     @classmethod
     def of(cls, bundle: Bundle) -> OpenBundle:
         """Read the headers; raises :class:`MalformedFileError` where they are broken."""
-        return cls(bundle, GGUFFile.open(bundle.weights) if bundle.weights else None)
+        with blaming(bundle):
+            return cls(bundle, GGUFFile.open(bundle.weights) if bundle.weights else None)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:

@@ -188,7 +188,7 @@ def installed_name(text: str) -> str:
 def open_installed(directory: Path) -> Bundle:
     """The bundle in ``directory``, its ``bundle.json`` read and its sizes compared."""
     path = directory / MANIFEST_NAME
-    remedy = f"`studiolo remove {directory.name}` clears it away; then pull it again."
+    remedy = afresh(directory.name)
     try:
         if path.stat().st_size > _MAX_MANIFEST:
             raise MalformedFileError(f"{path} is larger than any manifest", remedy=remedy)
@@ -205,6 +205,11 @@ def open_installed(directory: Path) -> Bundle:
                 remedy=remedy,
             )
     return Bundle(directory.name, directory, tuple(manifest.files), manifest)
+
+
+def afresh(name: str) -> str:
+    """How to replace an installed bundle that is damaged."""
+    return f"`studiolo remove {name}`, then `studiolo pull {name}`."
 
 
 def open_path(path: Path) -> Bundle | None:
@@ -271,7 +276,7 @@ def verify(bundle: Bundle) -> None:
         if hash_file(bundle.path / name) != pin:
             raise ChecksumError(
                 f"{bundle.path / name} has changed since it was fetched",
-                remedy=f"`studiolo remove {bundle.name}`, then `studiolo pull {bundle.name}`.",
+                remedy=afresh(bundle.name),
             )
 
 

@@ -30,10 +30,13 @@ def say_error(message: str, remedy: str | None = None) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from studiolo.cli.output import for_terminal
+
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble(("error: ", "bold red"), message))
+    shown = for_terminal(message, error=True)
+    console.print(Text.assemble(("error: ", "bold red"), shown))
     if remedy:
-        console.print(Text(remedy))
+        console.print(Text(for_terminal(remedy, error=True)))
 
 
 def _apologise(error: Exception) -> None:

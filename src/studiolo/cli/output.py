@@ -29,9 +29,13 @@ def print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=encoding != "utf8", indent=2, allow_nan=False))
 
 
-def for_terminal(text: str) -> str:
-    """``text`` with its control characters spelled out, if standard output is a terminal."""
-    return text.translate(_CONTROLS) if sys.stdout.isatty() else text
+def for_terminal(text: str, *, error: bool = False) -> str:
+    """``text`` with its control characters spelled out, if it goes to a terminal.
+
+    It goes to standard output, or with ``error`` to standard error.
+    """
+    stream = sys.stderr if error else sys.stdout
+    return text.translate(_CONTROLS) if stream.isatty() else text
 
 
 def note(message: str) -> None:

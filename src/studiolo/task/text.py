@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from studiolo.bundle.layout import load_decoder
-from studiolo.bundle.opening import OpenBundle
+from studiolo.bundle.opening import OpenBundle, blaming
 from studiolo.bundle.store import Bundle
 from studiolo.errors import ChatTemplateError, InvalidRequestError, MalformedFileError
 from studiolo.evaluation.likelihood import Likelihood, token_log_likelihoods
@@ -35,6 +36,8 @@ Message = Mapping[str, object]
 MAX_SAMPLES = 128
 """As many as the OpenAI API draws at once; each keeps a cache of its own."""
 MAX_TOKENS = 256
+OPTIONS = ("max_tokens", "n", "seed", "stop", "ignore_eos", "log_probs")
+"""What :meth:`LanguageModel.generate` takes besides the fields of :class:`Decoding`."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,13 @@ class LanguageModel:
     @classmethod
     def open(cls, bundle: Bundle, *, device: torch.device) -> LanguageModel:
         """Read a bundle's weights: float32 on a CPU, bfloat16 on a GPU."""
-        opened = OpenBundle.of(bundle)
-        _ = opened.config  # refuses early what is no language model
         dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-        decoder = load_decoder(opened.checkpoint, dtype=dtype, device=device)
-        recommended = _recommended(bundle, opened.checkpoint.generation)
-        return cls(bundle, opened.tokenizer, Autoregressive(decoder), recommended)
+        with blaming(bundle):
+            opened = OpenBundle.of(bundle)
+            _ = opened.config  # refuses early what is no language model
+            decoder = load_decoder(opened.checkpoint, dtype=dtype, device=device)
+            recommended = _recommended(bundle, opened.checkpoint.generation)
+            return cls(bundle, opened.tokenizer, Autoregressive(decoder), recommended)
 
     @property
     def name(self) -> str:
@@ -135,6 +139,7 @@ class LanguageModel:
         **decoding: object,
     ) -> TextStream:
         """As :meth:`generate`, but the first sample's text arrives piece by piece."""
+        _check_names(decoding, OPTIONS)
         settings = self.defaults.replaced(**decoding)
         if max_tokens is not None:
             max_tokens = whole("max_tokens", max_tokens, 1)
@@ -204,6 +209,7 @@ class LanguageModel:
         """
         k = whole("k", k, 1)
         ids = self._encode(prompt)
+        _check_names(decoding, ("k",))
         settings = Decoding.checked(**decoding)
         if settings.beams > 1:
             raise InvalidRequestError(
@@ -256,6 +262,18 @@ class LanguageModel:
             return any(stop in text for stop in stops)
 
         return met
+
+
+def _check_names(decoding: Mapping[str, object], own: Sequence[str]) -> None:
+    """Raise :class:`InvalidRequestError` for an option that is neither decoding's nor ``own``."""
+    known = [*own, *Decoding.model_fields]
+    for name in decoding:
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise InvalidRequestError(
+                name, "there is no such option", remedy=f"{hint}There are {', '.join(known)}."
+            )
 
 
 def _recommended(bundle: Bundle, generation: Mapping[str, object]) -> Decoding:
