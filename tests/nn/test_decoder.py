@@ -132,3 +132,28 @@ def test_a_chunked_prompt_equals_a_whole_one() -> None:
 def test_the_declared_number_of_parameters_is_the_real_one(name: str) -> None:
     decoder = load_decoder(reference.checkpoint(reference.make(name)))
     assert decoder.config.parameters == sum(p.numel() for p in decoder.parameters())
+
+
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NO_GPU)])
+@pytest.mark.parametrize("name", ["gpt2", "smollm2", "mistral", "qwen3", "gemma3"])
+def test_bfloat16_stays_near_float32_on_every_device(name: str, device: str) -> None:
+    """As loaded on a GPU: matrices in bfloat16, norms in float32; prefill, decoding, training."""
+    source = reference.checkpoint(reference.make(name))
+    exact = load_decoder(source)
+    decoder = load_decoder(source, dtype=torch.bfloat16, device=device)
+    assert decoder.dtype == torch.bfloat16
+    assert decoder.norm.weight.dtype == torch.float32
+    ids = tokens()
+    with torch.no_grad():
+        expected = exact.logits(exact(ids)).log_softmax(-1)
+        whole = decoder.logits(decoder(ids.to(device))).log_softmax(-1).cpu()
+        steps = by_token(decoder, ids[0].to(device), 9).log_softmax(-1).cpu()
+    spread = expected.std()
+    assert (whole - expected).abs().mean() < 0.05 * spread
+    assert (steps - expected[0]).abs().mean() < 0.05 * spread
+    decoder.requires_grad_(True)
+    torch.autograd.backward(decoder.logits(decoder(ids.to(device))).logsumexp(-1).mean())
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in decoder.parameters())

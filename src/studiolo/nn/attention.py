@@ -76,39 +76,41 @@ class Attention(nn.Module):
         caches: Sequence[KVCache] | None,
     ) -> Tensor:
         """``x``: ``[B, T, width]``; ``caches``: one for each of the B rows, or None."""
-        split = [self.heads + self.kv_heads, self.kv_heads]
-        qk, v = self.qkv(x).unflatten(-1, (-1, self.size)).split(split, dim=-2)
+        batch, count, _ = x.shape
+        heads = self.qkv.forward(x).view(batch, count, -1, self.size).transpose(1, 2)
+        turned = self.heads + self.kv_heads
+        qk, v = heads[:, :turned], heads[:, turned:]
         if self.q_norm is not None and self.k_norm is not None:
-            q, k = qk.split([self.heads, self.kv_heads], dim=-2)
-            qk = torch.cat([self.q_norm(q), self.k_norm(k)], dim=-2)
+            q, k = qk[:, : self.heads], qk[:, self.heads :]
+            qk = torch.cat([self.q_norm.forward(q), self.k_norm.forward(k)], dim=1)
         if rotation is not None:
             qk = rotate(qk, *rotation)
-        q, k = qk.transpose(1, 2).split([self.heads, self.kv_heads], dim=1)
-        v = v.transpose(1, 2)
+        q, k = qk[:, : self.heads], qk[:, self.heads :]
         if caches is None:
             mixed = self._many(q, k, v, sight.mask)
+        elif len(caches) == 1:
+            mixed = self._cached(q, k, v, caches[0], sight)
         else:
-            past = [c.extend(self.layer, k[i], v[i]) for i, c in enumerate(caches)]
-            if x.shape[1] == 1:
-                rows = [self._one(q[i], *past[i], sight.window) for i in range(len(past))]
-            else:
-                rows = [
-                    self._many(q[i : i + 1], keys[None], values[None], sight.mask)
-                    for i, (keys, values) in enumerate(past)
-                ]
-            mixed = rows[0] if len(rows) == 1 else torch.cat(rows)
-        out: Tensor = self.out(mixed.transpose(1, 2).flatten(-2))
-        return out
+            one = [
+                self._cached(q[i : i + 1], k[i : i + 1], v[i : i + 1], cache, sight)
+                for i, cache in enumerate(caches)
+            ]
+            mixed = torch.cat(one)
+        return self.out.forward(mixed.transpose(1, 2).reshape(batch, count, -1))
+
+    def _cached(self, q: Tensor, k: Tensor, v: Tensor, cache: KVCache, sight: Visibility) -> Tensor:
+        """One sequence: its new queries, ``[1, heads, T, size]``, on all of its past."""
+        keys, values = cache.extend(self.layer, k, v)
+        if q.shape[2] > 1:
+            return self._many(q, keys, values, sight.mask)
+        if sight.window is not None:
+            keys, values = keys[:, :, -sight.window :], values[:, :, -sight.window :]
+        # The heads of a group stand in as the rows of one query: no key is read twice.
+        grouped = q.reshape(1, self.kv_heads, -1, self.size)
+        mixed = F.scaled_dot_product_attention(grouped, keys, values, scale=self.scale)
+        return mixed.reshape(1, self.heads, 1, self.size)
 
     def _many(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         return F.scaled_dot_product_attention(
             q, k, v, mask, is_causal=mask is None, scale=self.scale, enable_gqa=True
         )
-
-    def _one(self, q: Tensor, keys: Tensor, values: Tensor, window: int | None) -> Tensor:
-        """One query a head, ``[heads, 1, size]``: the heads of a group stand in as its rows."""
-        if window is not None:
-            keys, values = keys[:, -window:], values[:, -window:]
-        grouped = q.view(1, self.kv_heads, -1, self.size)
-        mixed = F.scaled_dot_product_attention(grouped, keys[None], values[None], scale=self.scale)
-        return mixed.reshape(1, self.heads, 1, self.size)

@@ -1,7 +1,7 @@
 """Keys and values of one sequence, for every layer.
 
 Room is doubled when it runs out, so a token costs amortised constant time and nothing is
-copied on the way. Layout: ``[layer, key-or-value, kv_head, position, head_size]``.
+copied on the way. Each layer's keys, and values, are ``[1, kv_head, position, head_size]``.
 """
 
 from __future__ import annotations
@@ -26,32 +26,38 @@ class KVCache:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        shape = (layers, 2, kv_heads, FIRST_ROOM, head_size)
-        self._store = torch.empty(shape, dtype=dtype, device=device)
+        shape = (1, kv_heads, FIRST_ROOM, head_size)
+        self._keys, self._values = (
+            [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
+            for _ in range(2)
+        )
         self.length = 0
 
     def reserve(self, tokens: int) -> None:
         """Make room for ``tokens`` more positions than are stored."""
-        needed = self.length + tokens
-        room = self._store.shape[3]
+        needed, room = self.length + tokens, self._keys[0].shape[2]
         if needed <= room:
             return
-        grown = self._store.new_empty(
-            (*self._store.shape[:3], max(needed, 2 * room), self._store.shape[4])
-        )
-        grown[:, :, :, : self.length] = self._store[:, :, :, : self.length]
-        self._store = grown
+        room = max(needed, 2 * room)
+        self._keys = [self._moved(old, room) for old in self._keys]
+        self._values = [self._moved(old, room) for old in self._values]
+
+    def _moved(self, old: Tensor, room: int) -> Tensor:
+        new = old.new_empty((1, old.shape[1], room, old.shape[3]))
+        new[:, :, : self.length] = old[:, :, : self.length]
+        return new
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Store ``[kv_heads, T, head_size]`` after :meth:`reserve`; all of the layer's past back.
+        """Store ``[1, kv_heads, T, head_size]`` after :meth:`reserve`; all the layer's past back.
 
         ``length`` moves only with :meth:`advance`, once every layer has stored its part.
         """
-        end = self.length + keys.shape[1]
-        store = self._store[layer]
-        store[0, :, self.length : end] = keys
-        store[1, :, self.length : end] = values
-        return store[0, :, :end], store[1, :, :end]
+        count = keys.shape[2]
+        end = self.length + count
+        all_keys, all_values = self._keys[layer], self._values[layer]
+        all_keys.narrow(2, self.length, count).copy_(keys)
+        all_values.narrow(2, self.length, count).copy_(values)
+        return all_keys.narrow(2, 0, end), all_values.narrow(2, 0, end)
 
     def advance(self, tokens: int) -> None:
         """Count ``tokens`` newly stored positions."""
@@ -60,11 +66,12 @@ class KVCache:
     def fork(self) -> Self:
         """An independent copy, for hypotheses that share a past."""
         copy = object.__new__(type(self))
-        copy._store = self._store.clone()
+        copy._keys = [keys.clone() for keys in self._keys]
+        copy._values = [values.clone() for values in self._values]
         copy.length = self.length
         return copy
 
     @property
     def nbytes(self) -> int:
         """Bytes held, room included."""
-        return self._store.nbytes
+        return sum(keys.nbytes for keys in self._keys) * 2

@@ -42,14 +42,13 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[..., width]`` to ``[..., width]``. Gated: ``up`` holds the gate's rows first."""
-        hidden = self.up(x)
+        hidden = self.up.forward(x)
         if self.gated:
             gate, value = hidden.chunk(2, dim=-1)
             hidden = self._activate(gate) * value
         else:
             hidden = self._activate(hidden)
-        out: Tensor = self.down(hidden)
-        return out
+        return self.down.forward(hidden)
 
     def _activate(self, x: Tensor) -> Tensor:
         match self.activation:
@@ -74,10 +73,10 @@ class Block(nn.Module):
 
         self.attention_norm = norm()
         self.attention = Attention(config, layer)
-        self.attention_after = norm() if config.norm_after else nn.Identity()
+        self.attention_after = norm() if config.norm_after else None
         self.mlp_norm = norm()
         self.mlp = MLP(config)
-        self.mlp_after = norm() if config.norm_after else nn.Identity()
+        self.mlp_after = norm() if config.norm_after else None
 
     def forward(
         self,
@@ -87,10 +86,14 @@ class Block(nn.Module):
         caches: Sequence[KVCache] | None,
     ) -> Tensor:
         """``x``: ``[B, T, width]``; the same shape back."""
-        mixed = self.attention(self.attention_norm(x), rotation, sight, caches)
-        x = x + self.attention_after(mixed)
-        out: Tensor = x + self.mlp_after(self.mlp(self.mlp_norm(x)))
-        return out
+        mixed = self.attention.forward(self.attention_norm.forward(x), rotation, sight, caches)
+        if self.attention_after is not None:
+            mixed = self.attention_after.forward(mixed)
+        x = x + mixed
+        thought = self.mlp.forward(self.mlp_norm.forward(x))
+        if self.mlp_after is not None:
+            thought = self.mlp_after.forward(thought)
+        return x + thought
 
 
 class Decoder(nn.Module):

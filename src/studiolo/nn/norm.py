@@ -24,7 +24,8 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``x``: ``[..., size]``; the same shape and dtype back."""
-        wide = x.float()
+        if x.dtype != torch.float32:
+            return self.forward(x.float()).to(x.dtype)
         if self.bias is None:
-            return F.rms_norm(wide, self.shape, self.weight, self.eps).to(x.dtype)
-        return F.layer_norm(wide, self.shape, self.weight, self.bias, self.eps).to(x.dtype)
+            return F.rms_norm(x, self.shape, self.weight, self.eps)
+        return F.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
