@@ -264,7 +264,7 @@ def warn(console: Console, standings: Sequence[Standing]) -> None:
     noisy = [share for standing in standings for share in standing.foreign]
     if noisy and max(noisy) > NOISY:
         console.print(
-            f"Other programs took up to {max(noisy):.0%} of this machine's processors during a "
+            f"Others (programs here, or guests of the same host) took up to {max(noisy):.0%} of the processors during a "
             "measurement: repeat it when the machine is quiet.",
             style="bold yellow",
         )

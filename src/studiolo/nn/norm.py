@@ -27,5 +27,6 @@ class Norm(nn.Module):
         if x.dtype != torch.float32:
             return self.forward(x.float()).to(x.dtype)
         if self.bias is None:
-            return F.rms_norm(x, self.shape, self.weight, self.eps)
+            # Written out: F.rms_norm takes more, smaller steps on a CPU.
+            return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self.eps) * self.weight
         return F.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
