@@ -264,8 +264,8 @@ def warn(console: Console, standings: Sequence[Standing]) -> None:
     noisy = [share for standing in standings for share in standing.foreign]
     if noisy and max(noisy) > NOISY:
         console.print(
-            f"Others (programs here, or guests of the same host) took up to {max(noisy):.0%} of the processors during a "
-            "measurement: repeat it when the machine is quiet.",
+            f"Others, here or on the same host, took up to {max(noisy):.0%} of the processors "
+            "during a measurement: repeat it when the machine is quiet.",
             style="bold yellow",
         )
 
