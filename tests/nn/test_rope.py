@@ -83,7 +83,7 @@ def test_the_table_grows_and_keeps_what_it_said() -> None:
     few = rope(torch.arange(4)[None], torch.float32)
     many = rope(torch.arange(3000)[None], torch.float32)
     for a, b in zip(few, many, strict=True):
-        assert torch.equal(a, b[:, :, :4])
+        assert torch.equal(a, b[:4])
 
 
 @pytest.mark.parametrize("kind", ["dynamic", "yarn", "longrope", "llama3"])

@@ -25,23 +25,30 @@ class Visibility:
     """Which keys a layer's queries may see.
 
     ``mask``: bool ``[B or 1, 1, T, S]``, or None when plain causality (``T == S``) says all.
-    ``window``: how many of the newest cached positions one decoded token sees.
+    ``window``: how many of the newest cached positions one decoded token sees. ``batch``: how
+    many sequences the rows belong to.
     """
 
     mask: Tensor | None
     window: int | None
+    batch: int
 
 
 def visibility(
-    tokens: int, start: int, window: int | None, real: Tensor | None, device: torch.device
+    batch: int,
+    tokens: int,
+    start: int,
+    window: int | None,
+    real: Tensor | None,
+    device: torch.device,
 ) -> Visibility:
-    """The rule for one forward pass of ``T`` tokens after ``start`` cached ones.
+    """The rule for one forward pass of ``batch`` times ``tokens`` after ``start`` cached ones.
 
-    ``real``: bool ``[B, T]``, false where a token is padding
-    (only without a cache). A query at position p sees keys in ``(p - window, p]``.
+    ``real``: bool ``[batch, tokens]``, false where a token is padding (only without a cache). A
+    query at position p sees keys in ``(p - window, p]``.
     """
     if real is None and start == 0 and (window is None or tokens <= window):
-        return Visibility(None, window)
+        return Visibility(None, window, batch)
     query = torch.arange(start, start + tokens, device=device).unsqueeze(1)
     key = torch.arange(start + tokens, device=device)
     seen = key <= query
@@ -51,7 +58,7 @@ def visibility(
     if real is not None:
         # A padded query sees itself, so that its softmax stays finite; nobody reads its output.
         mask = mask & (real[:, None, None, :] | (key == query))
-    return Visibility(mask, window)
+    return Visibility(mask, window, batch)
 
 
 class Attention(nn.Module):
@@ -75,9 +82,8 @@ class Attention(nn.Module):
         sight: Visibility,
         caches: Sequence[KVCache] | None,
     ) -> Tensor:
-        """``x``: ``[B, T, width]``; ``caches``: one for each of the B rows, or None."""
-        batch, count, _ = x.shape
-        heads = self.qkv.forward(x).view(batch, count, -1, self.size).transpose(1, 2)
+        """``x``: ``[B * T, width]``, sequence after sequence; ``caches``: one for each, or None."""
+        heads = self.qkv.forward(x).view(x.shape[0], -1, self.size)
         turned = self.heads + self.kv_heads
         qk, v = heads[:, :turned], heads[:, turned:]
         if self.q_norm is not None and self.k_norm is not None:
@@ -87,30 +93,46 @@ class Attention(nn.Module):
             qk = rotate(qk, *rotation)
         q, k = qk[:, : self.heads], qk[:, self.heads :]
         if caches is None:
-            mixed = self._many(q, k, v, sight.mask)
+            mixed = self._together(q, k, v, sight)
         elif len(caches) == 1:
             mixed = self._cached(q, k, v, caches[0], sight)
         else:
-            one = [
-                self._cached(q[i : i + 1], k[i : i + 1], v[i : i + 1], cache, sight)
-                for i, cache in enumerate(caches)
-            ]
-            mixed = torch.cat(one)
-        return self.out.forward(mixed.transpose(1, 2).reshape(batch, count, -1))
+            count = x.shape[0] // len(caches)
+            spans = [slice(i * count, (i + 1) * count) for i in range(len(caches))]
+            mixed = torch.cat(
+                [
+                    self._cached(q[span], k[span], v[span], cache, sight)
+                    for span, cache in zip(spans, caches, strict=True)
+                ]
+            )
+        return self.out.forward(mixed)
+
+    def _together(self, q: Tensor, k: Tensor, v: Tensor, sight: Visibility) -> Tensor:
+        """B whole sequences: ``[B * T, heads, size]`` to ``[B * T, heads * size]``."""
+        q, k, v = (
+            part.view(sight.batch, -1, part.shape[1], self.size).transpose(1, 2)
+            for part in (q, k, v)
+        )
+        return self._many(q, k, v, sight.mask)
 
     def _cached(self, q: Tensor, k: Tensor, v: Tensor, cache: KVCache, sight: Visibility) -> Tensor:
-        """One sequence: its new queries, ``[1, heads, T, size]``, on all of its past."""
-        keys, values = cache.extend(self.layer, k, v)
-        if q.shape[2] > 1:
-            return self._many(q, keys, values, sight.mask)
+        """One sequence: its T new queries, ``[T, heads, size]``, on all of its past."""
+        count = q.shape[0]
+        if count > 1:
+            past = cache.extend(self.layer, k.transpose(0, 1)[None], v.transpose(0, 1)[None])
+            return self._many(q.transpose(0, 1)[None], *past, sight.mask)
+        one = (1, self.kv_heads, 1, self.size)
+        keys, values = cache.extend(self.layer, k.view(one), v.view(one))
         if sight.window is not None:
             keys, values = keys[:, :, -sight.window :], values[:, :, -sight.window :]
         # The heads of a group stand in as the rows of one query: no key is read twice.
-        grouped = q.reshape(1, self.kv_heads, -1, self.size)
+        grouped = q.view(1, self.kv_heads, -1, self.size)
         mixed = F.scaled_dot_product_attention(grouped, keys, values, scale=self.scale)
-        return mixed.reshape(1, self.heads, 1, self.size)
+        return mixed.reshape(1, -1)
 
     def _many(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        return F.scaled_dot_product_attention(
+        """``[B, heads, T, size]`` on ``[B, kv_heads, S, size]`` to ``[B * T, heads * size]``."""
+        mixed = F.scaled_dot_product_attention(
             q, k, v, mask, is_causal=mask is None, scale=self.scale, enable_gqa=True
         )
+        return mixed.transpose(1, 2).reshape(-1, self.heads * self.size)

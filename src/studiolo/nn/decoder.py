@@ -85,7 +85,7 @@ class Block(nn.Module):
         sight: Visibility,
         caches: Sequence[KVCache] | None,
     ) -> Tensor:
-        """``x``: ``[B, T, width]``; the same shape back."""
+        """``x``: ``[B * T, width]``; the same shape back."""
         mixed = self.attention.forward(self.attention_norm.forward(x), rotation, sight, caches)
         if self.attention_after is not None:
             mixed = self.attention_after.forward(mixed)
@@ -140,7 +140,7 @@ class Decoder(nn.Module):
         with false, and positions count the real tokens only. With caches: ``T`` new tokens for
         each of B sequences; their lengths may differ when ``T`` is 1, and are equal otherwise.
         """
-        count = tokens.shape[1]
+        batch, count = tokens.shape
         steps = torch.arange(count, device=tokens.device)
         if caches is not None:
             for cache in caches:
@@ -152,22 +152,21 @@ class Decoder(nn.Module):
         else:
             positions = steps.expand_as(tokens)
         start = caches[0].length if caches else 0
-        sights = self._sights(count, start, real, decoding=caches is not None and count == 1)
+        sights = self._sights(batch, count, start, real, caches is not None and count == 1)
         rotations = self._rotations(positions)
 
-        x = self.embed(tokens)
+        x = self.embed(tokens.flatten())
         if self.config.embedding_scale != 1.0:
             x = x * torch.tensor(self.config.embedding_scale, dtype=x.dtype)
         if self.positions is not None:
-            x = x + self.positions(positions)
+            x = x + self.positions(positions.flatten())
         for block, layer in zip(self.blocks, self.config.layers, strict=True):
             rotation = rotations[layer.sliding] if layer.rotary else None
             x = block(x, rotation, sights[layer.sliding], caches)
         if caches is not None:
             for cache in caches:
                 cache.advance(count)
-        hidden: Tensor = self.norm(x)
-        return hidden
+        return self.norm.forward(x).view(batch, count, -1)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Float32 scores ``[..., vocabulary]`` of the next token."""
@@ -175,15 +174,15 @@ class Decoder(nn.Module):
         return F.linear(hidden, weight).float()
 
     def _sights(
-        self, tokens: int, start: int, real: Tensor | None, *, decoding: bool
+        self, batch: int, tokens: int, start: int, real: Tensor | None, decoding: bool
     ) -> tuple[Visibility, Visibility]:
         window = self.config.window
         if decoding:
-            return Visibility(None, None), Visibility(None, window)
-        full = visibility(tokens, start, None, real, self.device)
+            return Visibility(None, None, batch), Visibility(None, window, batch)
+        full = visibility(batch, tokens, start, None, real, self.device)
         if window is None:
             return full, full
-        return full, visibility(tokens, start, window, real, self.device)
+        return full, visibility(batch, tokens, start, window, real, self.device)
 
     def _rotations(
         self, positions: Tensor

@@ -108,7 +108,7 @@ class Rope(nn.Module):
         self.register_buffer("table", torch.empty(2, 0, size), persistent=False)
 
     def forward(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """``positions``: int64 ``[B, T]``. Returns two ``[B, 1, T, size]``."""
+        """``positions``: int64 ``[B, T]``. Returns two ``[B * T, 1, size]``."""
         if self.varies:
             lengths = [int(last) + 1 for last in positions.amax(dim=1)]
             angles = torch.stack(
@@ -116,7 +116,7 @@ class Rope(nn.Module):
             )
         else:
             angles = self._rows(int(positions.max()) + 1)[:, positions]
-        cosine, sine = angles.to(dtype).unsqueeze(2)
+        cosine, sine = angles.to(dtype).flatten(1, 2).unsqueeze(2)
         return cosine, sine
 
     def _rows(self, length: int) -> Tensor:
