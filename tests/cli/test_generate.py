@@ -91,7 +91,7 @@ def test_beams_and_stops_reach_the_model(run: Run, tiny: str) -> None:
         (("--file", "/"), 2, "error: --file: '/' cannot be read: Is a directory"),
         (("--file", sys.executable), 2, "is not UTF-8 text (byte 0x"),
         (("x " * 500,), 2, "tokens are needed but the model's context holds 128"),
-        (("x", "--model", "/no/such.gguf"), 1, "error: /no/such.gguf"),
+        (("x", "--model", "/no/such.gguf"), 1, "error: there is nothing at /no/such.gguf"),
         (("x", "--model", "smollm2-135m-instrct"), 2, "Did you mean smollm2-135m-instruct"),
         (("x", "--nonsense"), 2, "No such option"),
     ],
