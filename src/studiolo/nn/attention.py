@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from studiolo.nn.cache import KVCache
 from studiolo.nn.config import DecoderConfig
+from studiolo.nn.linear import Linear
 from studiolo.nn.norm import Norm
 from studiolo.nn.rope import rotate
 
@@ -70,8 +71,8 @@ class Attention(nn.Module):
         self.heads, self.kv_heads, self.size = config.heads, config.kv_heads, config.head_size
         self.scale = config.attention_scale or config.head_size**-0.5
         rows = (self.heads + 2 * self.kv_heads) * self.size
-        self.qkv = nn.Linear(config.width, rows, bias=config.qkv_bias)
-        self.out = nn.Linear(self.heads * self.size, config.width, bias=config.out_bias)
+        self.qkv = Linear(config.width, rows, bias=config.qkv_bias)
+        self.out = Linear(self.heads * self.size, config.width, bias=config.out_bias)
         self.q_norm = Norm(self.size, config.norm_eps) if config.qk_norm else None
         self.k_norm = Norm(self.size, config.norm_eps) if config.qk_norm else None
 

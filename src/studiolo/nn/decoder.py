@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from studiolo.nn.attention import Attention, Visibility, visibility
 from studiolo.nn.cache import KVCache
 from studiolo.nn.config import DecoderConfig
+from studiolo.nn.linear import Linear
 from studiolo.nn.norm import Norm
 from studiolo.nn.rope import Rope
 
@@ -37,11 +38,11 @@ class MLP(nn.Module):
         super().__init__()
         self.gated, self.activation = config.gated, config.activation
         rows = config.mlp_width * (2 if config.gated else 1)
-        self.up = nn.Linear(config.width, rows, bias=config.mlp_bias)
-        self.down = nn.Linear(config.mlp_width, config.width, bias=config.mlp_bias)
+        self.up = Linear(config.width, rows, bias=config.mlp_bias)
+        self.down = Linear(config.mlp_width, config.width, bias=config.mlp_bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[..., width]`` to ``[..., width]``. Gated: ``up`` holds the gate's rows first."""
+        """``[rows, width]`` to ``[rows, width]``. Gated: ``up`` holds the gate's rows first."""
         hidden = self.up.forward(x)
         if self.gated:
             gate, value = hidden.chunk(2, dim=-1)
