@@ -50,3 +50,25 @@ def test_a_fork_goes_its_own_way() -> None:
     assert (cache.length, fork.length) == (10, 9)
     assert torch.equal(read(fork, 1), torch.cat([first, other], dim=2) + 1)
     assert torch.equal(read(cache, 1)[:, :, :7], first + 1)
+
+
+def test_a_fork_may_be_cut_and_says_what_it_holds() -> None:
+    cache = KVCache(3, 2, 4)
+    first = put(cache, 70, 0)
+    cut = cache.fork(64)
+    assert (cache.length, cut.length) == (70, 64)
+    assert torch.equal(read(cut, 2), first[:, :, :64] + 2)
+    assert torch.equal(read(cache, 2), first + 2)
+    assert cut.parts == {id(cut): cut.nbytes}
+    assert cut.nbytes == cache.nbytes // 2
+
+
+def test_what_is_cut_off_is_written_over() -> None:
+    cache = KVCache(3, 2, 4)
+    first = put(cache, 10, 0)
+    fork = cache.fork()
+    cache.truncate(6)
+    assert (cache.length, fork.length) == (6, 10)
+    other = put(cache, 3, 1)
+    assert torch.equal(read(cache, 1), torch.cat([first[:, :, :6], other], dim=2) + 1)
+    assert torch.equal(read(fork, 1), first + 1)

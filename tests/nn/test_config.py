@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from studiolo.nn.config import DecoderConfig, LayerConfig, RopeConfig
+from studiolo.nn.config import DecoderConfig, EncoderConfig, LayerConfig, RopeConfig
 from studiolo.nn.decoder import Decoder
 
 SMALL: dict[str, Any] = {
@@ -71,3 +71,20 @@ def test_longrope_needs_a_divisor_for_each_frequency() -> None:
         DecoderConfig(**{**SMALL, "rope": rope})
     with pytest.raises(ValidationError, match="high_frequency_factor"):
         RopeConfig(kind="llama3", original_context=16, high_frequency_factor=1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"heads": 5}, r"width \(48\) must be a multiple of heads \(5\)"),
+        ({"max_tokens": 39}, "must not exceed the 38 positions"),
+        ({"pooling": "last"}, "pooling"),
+        ({"layers": 0}, "layers"),
+    ],
+)
+def test_an_impossible_encoder_is_refused(change: dict[str, Any], message: str) -> None:
+    sizes: dict[str, Any] = {"vocabulary": 97, "width": 48, "heads": 6, "mlp_width": 80}
+    sizes |= {"positions": 40, "first_position": 2, "layers": 3, "max_tokens": 38}
+    EncoderConfig(architecture="roberta", **sizes)
+    with pytest.raises(ValidationError, match=message):
+        EncoderConfig(architecture="roberta", **{**sizes, **change})

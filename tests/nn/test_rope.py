@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from studiolo.nn.config import RopeConfig
-from studiolo.nn.rope import Rope, inverse_frequencies, rotate
+from studiolo.nn.rope import Rope, inverse_frequencies, rotate, turns
 
 SIZE = 16
 
@@ -90,3 +91,41 @@ def test_the_table_grows_and_keeps_what_it_said() -> None:
 def test_a_kind_without_its_original_context_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="original_context"):
         RopeConfig.model_validate({"kind": kind})
+
+
+STRETCHED = {
+    "default": RopeConfig(),
+    "linear": RopeConfig(kind="linear", factor=4.0),
+    "dynamic": RopeConfig(kind="dynamic", factor=2.0, original_context=20),
+    "yarn": RopeConfig(kind="yarn", factor=8.0, original_context=20),
+    "llama3": RopeConfig(kind="llama3", factor=8.0, original_context=20),
+    "longrope": RopeConfig(
+        kind="longrope",
+        factor=4.0,
+        original_context=20,
+        short_factors=(1.0,) * 8,
+        long_factors=(2.0,) * 8,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", STRETCHED)
+def test_turns_are_those_of_a_sequence_that_ends_there(kind: str) -> None:
+    config = STRETCHED[kind]
+    table = turns(config, SIZE, 60)
+    assert table.shape == (60, 2, SIZE)
+    assert table.dtype == np.float32
+    rope = Rope(config, SIZE)
+    for position in range(60):
+        # The last of a sequence: all that a float decoder reads when it decodes.
+        both = rope(torch.tensor([[position]]), torch.float32)
+        for got, expected in zip(table[position], both, strict=True):
+            assert torch.from_numpy(got) == pytest.approx(expected.flatten(), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", STRETCHED)
+def test_turns_do_not_depend_on_how_many_are_asked_for(kind: str) -> None:
+    config = STRETCHED[kind]
+    long = turns(config, SIZE, 300)
+    for count in (1, 19, 20, 21, 128):
+        assert np.array_equal(turns(config, SIZE, count), long[:count])

@@ -14,13 +14,16 @@ from pathlib import Path
 
 from torch import Tensor
 
+from studiolo.nn.packed import Packed
+
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A model on disk: ``config`` and ``generation`` as JSON values, tensors by name.
 
     ``generation`` is empty where the files have none. ``read`` fetches one tensor anew
-    each time; use :meth:`tensor`, which checks the name.
+    each time; use :meth:`tensor`, which checks the name. ``read_blocks`` fetches the blocks of a
+    quantised matrix, None where a tensor has none.
     """
 
     path: Path
@@ -28,6 +31,7 @@ class Checkpoint:
     generation: dict[str, object]
     names: tuple[str, ...]
     read: Callable[[str], Tensor]
+    read_blocks: Callable[[str], Packed | None] = lambda name: None
 
     def tensor(self, name: str) -> Tensor:
         """The tensor in the dtype of the file, or float32 if the file has it quantised.
@@ -37,3 +41,10 @@ class Checkpoint:
         if name not in self.names:
             raise KeyError(name)
         return self.read(name)
+
+    def blocks(self, name: str) -> Packed | None:
+        """The matrix ``[outputs, inputs]`` in the blocks of the file, without loss, if it has any.
+
+        None for a tensor that is not quantised, or not in ``names``.
+        """
+        return self.read_blocks(name) if name in self.names else None

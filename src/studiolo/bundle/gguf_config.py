@@ -21,17 +21,9 @@ from typing import NoReturn
 import numpy as np
 import torch
 
+from studiolo.bundle.layout.config import ARCHITECTURES as MODEL_CLASSES
 from studiolo.errors import MalformedFileError, UnsupportedModelError
 
-MODEL_CLASSES = {
-    "llama": "LlamaForCausalLM",
-    "mistral": "MistralForCausalLM",
-    "smollm3": "SmolLM3ForCausalLM",
-    "qwen2": "Qwen2ForCausalLM",
-    "qwen3": "Qwen3ForCausalLM",
-    "gemma3_text": "Gemma3ForCausalLM",
-    "gpt2": "GPT2LMHeadModel",
-}
 ARCHITECTURES = ("llama", "smollm3", "qwen2", "qwen3", "gemma3", "gpt2")
 
 # Keys of the architecture that are understood, or that cannot change the network.

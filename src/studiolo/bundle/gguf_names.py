@@ -16,12 +16,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from studiolo.bundle.checkpoint import Checkpoint
 from studiolo.bundle.gguf import GGUFFile
+from studiolo.bundle.gguf_blocks import read_blocks as read_blocks_of
 from studiolo.bundle.gguf_config import Metadata, config_from_metadata
 from studiolo.errors import MalformedFileError, UnsupportedModelError
+from studiolo.nn.packed import Packed
 
 _ROPE_TENSORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
@@ -78,12 +81,24 @@ def gguf_checkpoint(file: GGUFFile) -> Checkpoint:
         tensor = file.read(source.name)
         return tensor if source.undo is None else source.undo(tensor)
 
+    def read_blocks(name: str) -> Packed | None:
+        source, info = sources[name], file.tensors[sources[name].name]
+        if len(info.shape) != 2:
+            return None
+        raw = file.raw(source.name)
+        # A permutation of rows permutes rows of blocks; a transposition is Hugging Face's alone,
+        # for a GGUF has every matrix as [outputs, inputs].
+        if source.undo is not None and source.undo is not _transpose:
+            raw = source.undo(torch.from_numpy(raw.copy())).numpy()
+        return read_blocks_of(raw, info.type)
+
     return Checkpoint(
         path=file.path,
         config=config,
         generation=_generation(file, metadata, vocab_size),
         names=tuple(sources),
         read=read,
+        read_blocks=read_blocks,
     )
 
 

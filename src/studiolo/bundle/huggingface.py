@@ -83,6 +83,14 @@ def read_json(path: Path) -> dict[str, object]:
     Raises :class:`MalformedFileError` for anything else, a missing file or a key given
     twice included, and :class:`SourceError` if the file cannot be read.
     """
+    value = read_json_value(path)
+    if not isinstance(value, dict):
+        raise MalformedFileError(f"{path}: a {type(value).__name__}, not a JSON object")
+    return value
+
+
+def read_json_value(path: Path) -> object:
+    """As :func:`read_json`, but a value of any kind."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_JSON_BYTES + 1)
@@ -98,14 +106,13 @@ def read_json(path: Path) -> dict[str, object]:
         raise MalformedFileError(f"{path}: nested deeper than {MAX_JSON_DEPTH} levels") from None
     except ValueError as error:  # bad JSON, bad UTF-8, a number of thousands of digits
         raise MalformedFileError(f"{path}: not valid JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise MalformedFileError(f"{path}: a {type(value).__name__}, not a JSON object")
     level: list[object] = [value]
     for _ in range(MAX_JSON_DEPTH):
         level = [child for parent in level for child in _children(parent)]
     if level:
         raise MalformedFileError(f"{path}: nested deeper than {MAX_JSON_DEPTH} levels")
-    return value
+    result: object = value
+    return result
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

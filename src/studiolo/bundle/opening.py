@@ -15,11 +15,12 @@ from studiolo.bundle.checkpoint import Checkpoint
 from studiolo.bundle.gguf import GGUFFile
 from studiolo.bundle.gguf_names import gguf_checkpoint
 from studiolo.bundle.huggingface import read_directory, write_directory
-from studiolo.bundle.layout import decoder_config
+from studiolo.bundle.layout import ENCODERS, decoder_config, encoder_config
+from studiolo.bundle.sentence_transformers import SentenceSettings, read_sentence_settings
 from studiolo.bundle.store import Bundle, afresh
 from studiolo.errors import MalformedFileError, UnsupportedModelError
 from studiolo.modality.text.tokenizer import Tokenizer
-from studiolo.nn.config import DecoderConfig
+from studiolo.nn.config import DecoderConfig, EncoderConfig
 
 
 @contextmanager
@@ -61,14 +62,35 @@ class OpenBundle:
     @cached_property
     def config(self) -> DecoderConfig:
         """The network; raises :class:`UnsupportedModelError` if it is no decoder."""
+        self._expect("autoregressive", "text")
+        return decoder_config(self.checkpoint.config)
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether the files describe an encoder, which makes one vector of a text."""
+        return self.gguf is None and self.checkpoint.config.get("model_type") in ENCODERS
+
+    @cached_property
+    def sentence(self) -> SentenceSettings:
+        """How an encoder's vectors become one; of a directory alone."""
+        return read_sentence_settings(self.bundle.path)
+
+    @cached_property
+    def encoder_config(self) -> EncoderConfig:
+        """The network; raises :class:`UnsupportedModelError` if it is no encoder."""
+        self._expect("encoder", "embedding")
+        if self.gguf is not None:
+            raise UnsupportedModelError("encoders in GGUF files are not supported")
+        return encoder_config(self.checkpoint.config, self.sentence)
+
+    def _expect(self, family: str, modality: str) -> None:
         installed = self.bundle.installed
-        if installed is not None and installed.family != "autoregressive":
+        if installed is not None and installed.family != family:
             raise UnsupportedModelError(
                 f"{self.bundle.name} is of the family {installed.family!r} and makes "
-                f"{installed.modality}, not text",
+                f"{installed.modality}, not {modality}",
                 remedy="`studiolo models --all` says what each model is good for.",
             )
-        return decoder_config(self.checkpoint.config)
 
     def save(self, directory: Path) -> None:
         """Write the model as a Hugging Face directory that ``transformers`` loads.

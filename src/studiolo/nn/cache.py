@@ -6,6 +6,7 @@ copied on the way. Each layer's keys, and values, are ``[1, kv_head, position, h
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Self
 
 import torch
@@ -63,15 +64,25 @@ class KVCache:
         """Count ``tokens`` newly stored positions."""
         self.length += tokens
 
-    def fork(self) -> Self:
-        """An independent copy, for hypotheses that share a past."""
+    def fork(self, length: int | None = None) -> Self:
+        """An independent copy, for hypotheses that share a past, or of its first tokens."""
         copy = object.__new__(type(self))
-        copy._keys = [keys.clone() for keys in self._keys]
-        copy._values = [values.clone() for values in self._values]
-        copy.length = self.length
+        copy.length = self.length if length is None else length
+        room = self._keys[0].shape[2] if length is None else max(FIRST_ROOM, length)
+        copy._keys = [copy._moved(keys, room) for keys in self._keys]
+        copy._values = [copy._moved(values, room) for values in self._values]
         return copy
+
+    def truncate(self, length: int) -> None:
+        """As :meth:`Cache.truncate`; what follows is written over."""
+        self.length = length
 
     @property
     def nbytes(self) -> int:
         """Bytes held, room included."""
         return sum(keys.nbytes for keys in self._keys) * 2
+
+    @property
+    def parts(self) -> Mapping[int, int]:
+        """As :attr:`Cache.parts`: nothing is shared, so one part."""
+        return {id(self): self.nbytes}

@@ -1,9 +1,10 @@
-"""The frozen description of a decoder-only transformer.
+"""The frozen descriptions of two transformers: decoder-only, and encoder-only.
 
 One description covers GPT-2, Llama, Mistral, SmolLM2, SmolLM3, Qwen2, Qwen3 and
 Gemma 3: they differ in where they normalise, how they mark positions, which keys
-a layer may see, and in a few constants. Names of files and of other libraries'
-settings are not known here; ``bundle/layout`` translates them.
+a layer may see, and in a few constants. Another covers BERT, RoBERTa and DistilBERT.
+Names of files and of other libraries' settings are not known here; ``bundle/layout``
+translates them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(ge=1, le=2**24)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Activation = Literal["silu", "gelu", "gelu_tanh", "relu"]
 
 
 class _Frozen(BaseModel):
@@ -75,7 +77,7 @@ class DecoderConfig(_Frozen):
     norm_eps: Positive = 1e-5
     norm_after: bool = Field(False, description="Normalise each sublayer's output too (Gemma 3).")
     qk_norm: bool = Field(False, description="RMS-normalise queries and keys per head.")
-    activation: Literal["silu", "gelu", "gelu_tanh", "relu"] = "silu"
+    activation: Activation = "silu"
     gated: bool = Field(True, description="Gated MLP (Shazeer 2020) rather than the plain one.")
     qkv_bias: bool = False
     out_bias: bool = False
@@ -120,3 +122,45 @@ class DecoderConfig(_Frozen):
         ends = self.vocabulary * d * (1 if self.tied else 2) + norm
         positions = 0 if self.rope else self.context * d
         return len(self.layers) * layer + ends + positions
+
+
+class EncoderConfig(_Frozen):
+    """Everything that determines an encoder and the one vector it makes of a text."""
+
+    architecture: str = Field(
+        description="The published architecture this is an instance of; the network never reads it."
+    )
+    vocabulary: Count
+    width: Count = Field(description="Size of the residual stream, and of the vector made.")
+    heads: Count
+    mlp_width: Count
+    positions: Count = Field(description="Rows of the table of learned positions.")
+    first_position: int = Field(0, ge=0, description="Row of the first token (RoBERTa: 2).")
+    segments: int = Field(2, ge=0, le=2**16, description="Rows of the segment table; 0: none.")
+    layers: int = Field(ge=1, le=4096)
+    norm_eps: Positive = 1e-12
+    activation: Activation = "gelu"
+    pooling: Literal["mean", "cls", "max"] = Field(
+        "mean", description="How the vectors of all tokens become one."
+    )
+    normalise: bool = Field(True, description="Scale that vector to length 1.")
+    max_tokens: Count = Field(description="Longest input, start and end tokens included.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        if self.max_tokens > self.positions - self.first_position:
+            raise ValueError(
+                f"max_tokens ({self.max_tokens}) must not exceed the "
+                f"{self.positions - self.first_position} positions there are"
+            )
+        return self
+
+    @property
+    def parameters(self) -> int:
+        """Number of parameters."""
+        d, norm = self.width, 2 * self.width
+        layer = 4 * (d * d + d) + 2 * d * self.mlp_width + self.mlp_width + d + 2 * norm
+        tables = (self.vocabulary + self.positions + self.segments) * d
+        return tables + norm + self.layers * layer

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from studiolo.nn.attention import Attention, Visibility, visibility
-from studiolo.nn.cache import KVCache
-from studiolo.nn.config import DecoderConfig
+from studiolo.nn.cache import FIRST_ROOM, KVCache
+from studiolo.nn.config import Activation, DecoderConfig
 from studiolo.nn.linear import Linear
+from studiolo.nn.network import Piece
 from studiolo.nn.norm import Norm
 from studiolo.nn.rope import Rope
 
@@ -34,12 +35,13 @@ class Table(nn.Embedding):
 class MLP(nn.Module):
     """Position-wise feed-forward, gated (Shazeer 2020, GLU variants) or plain."""
 
-    def __init__(self, config: DecoderConfig) -> None:
+    def __init__(
+        self, width: int, hidden: int, activation: Activation, *, gated: bool, bias: bool
+    ) -> None:
         super().__init__()
-        self.gated, self.activation = config.gated, config.activation
-        rows = config.mlp_width * (2 if config.gated else 1)
-        self.up = Linear(config.width, rows, bias=config.mlp_bias)
-        self.down = Linear(config.mlp_width, config.width, bias=config.mlp_bias)
+        self.gated, self.activation = gated, activation
+        self.up = Linear(width, hidden * (2 if gated else 1), bias=bias)
+        self.down = Linear(hidden, width, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[rows, width]`` to ``[rows, width]``. Gated: ``up`` holds the gate's rows first."""
@@ -76,7 +78,13 @@ class Block(nn.Module):
         self.attention = Attention(config, layer)
         self.attention_after = norm() if config.norm_after else None
         self.mlp_norm = norm()
-        self.mlp = MLP(config)
+        self.mlp = MLP(
+            config.width,
+            config.mlp_width,
+            config.activation,
+            gated=config.gated,
+            bias=config.mlp_bias,
+        )
         self.mlp_after = norm() if config.norm_after else None
 
     def forward(
@@ -123,10 +131,26 @@ class Decoder(nn.Module):
         """Where the weights are."""
         return self.embed.weight.device
 
+    @property
+    def identity(self) -> str:
+        """As :meth:`Network.identity`: ``torch 2.13.0 float32 cpu``, say."""
+        return f"torch {torch.__version__} {str(self.dtype)[6:]} {self.device.type}"
+
+    @property
+    def invariant(self) -> bool:
+        """As :meth:`Network.invariant`: float products are summed in an order that varies."""
+        return False
+
     def new_cache(self) -> KVCache:
         """An empty cache that fits this network."""
         c = self.config
         return KVCache(len(c.layers), c.kv_heads, c.head_size, dtype=self.dtype, device=self.device)
+
+    def cache_bytes(self, tokens: int) -> int:
+        """Bytes that a cache of ``tokens`` tokens may hold at most; its room doubles."""
+        c = self.config
+        room = max(FIRST_ROOM, 2 * tokens)
+        return 2 * len(c.layers) * c.kv_heads * c.head_size * room * self.dtype.itemsize
 
     def forward(
         self,
@@ -168,6 +192,21 @@ class Decoder(nn.Module):
             for cache in caches:
                 cache.advance(count)
         return self.norm.forward(x).view(batch, count, -1)
+
+    def step(self, pieces: Sequence[Piece[KVCache]]) -> list[Tensor]:
+        """As :meth:`Network.step`: single tokens together, longer pieces one by one."""
+        scores: dict[int, Tensor] = {}
+        if single := [i for i, piece in enumerate(pieces) if len(piece.tokens) == 1]:
+            tokens = torch.tensor([pieces[i].tokens for i in single], device=self.device)
+            hidden = self.forward(tokens, caches=[pieces[i].cache for i in single])
+            for i, row in zip(single, self.logits(hidden), strict=True):
+                scores[i] = row[1 - pieces[i].wanted :]
+        for i, piece in enumerate(pieces):
+            if i not in scores:
+                tokens = torch.tensor([piece.tokens], device=self.device)
+                hidden = self.forward(tokens, caches=[piece.cache])[0]
+                scores[i] = self.logits(hidden[len(piece.tokens) - piece.wanted :])
+        return [scores[i] for i in range(len(pieces))]
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Float32 scores ``[..., vocabulary]`` of the next token."""

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from studiolo.nn.config import RopeConfig
@@ -131,3 +133,28 @@ class Rope(nn.Module):
         turns = positions.float().unsqueeze(-1) * frequencies.to(positions.device)
         cosine, sine = turns.cos() * factor, turns.sin() * factor
         return torch.stack([torch.cat([cosine, cosine], -1), torch.cat([-sine, sine], -1)])
+
+
+def turns(config: RopeConfig, size: int, count: int) -> NDArray[np.float32]:
+    """Rotations of positions 0 to ``count`` - 1, each by its own position alone.
+
+    Cosines and signed sines, float32 ``[count, 2, size]``. Where angles depend on the length of
+    the sequence (``dynamic``, ``longrope``), a position takes those of a sequence that ends with
+    it, so that nothing depends on how a prompt was cut. Computed in float64, where processors'
+    libraries differ less than float32 can show.
+    """
+    positions = torch.arange(count, dtype=torch.float32)
+    if config.kind in ("dynamic", "longrope"):
+        original = config.original_context or 0
+        several = [inverse_frequencies(config, size, p + 1) for p in range(original, count)]
+        within = inverse_frequencies(config, size, 1)
+        rows = [within] * min(original, count) + several
+        frequencies = torch.stack([each for each, _ in rows])
+        factor = torch.tensor([each for _, each in rows])[:, None]
+    else:
+        frequencies, scalar = inverse_frequencies(config, size, count)
+        factor = torch.tensor([[scalar]])
+    angles = (positions[:, None] * frequencies).numpy().astype(np.float64)
+    cosine, sine = (factor.double().numpy() * f(angles) for f in (np.cos, np.sin))
+    table = [np.concatenate([cosine, cosine], 1), np.concatenate([-sine, sine], 1)]
+    return np.ascontiguousarray(np.stack(table, 1).astype(np.float32))

@@ -61,10 +61,11 @@ def decoder_config(hf: Mapping[str, Any]) -> DecoderConfig:
     try:
         return _gpt2(hf) if kind == "gpt2" else _llama_like(kind, hf)
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise MalformedFileError(f"config.json: {_reason(error)}") from error
+        raise MalformedFileError(f"config.json: {reason(error)}") from error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why a value was refused, in one line that names its field."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]
         message = first["msg"].removeprefix("Value error, ")
@@ -77,7 +78,8 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _activation(name: object) -> Any:
+def activation(name: object) -> Any:
+    """Our name of an activation; raises :class:`UnsupportedModelError` for one we lack."""
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise UnsupportedModelError(f"activation {name!r} is not supported")
     return ACTIVATIONS[name]
@@ -100,7 +102,7 @@ def _gpt2(hf: Mapping[str, Any]) -> DecoderConfig:
         layers=(LayerConfig(rotary=False),) * _layer_count(hf["n_layer"]),
         norm="layer",
         norm_eps=hf.get("layer_norm_epsilon", 1e-5),
-        activation=_activation(hf.get("activation_function", "gelu_new")),
+        activation=activation(hf.get("activation_function", "gelu_new")),
         gated=False,
         qkv_bias=True,
         out_bias=True,
@@ -131,7 +133,7 @@ def _llama_like(kind: str, hf: Mapping[str, Any]) -> DecoderConfig:
         norm_eps=hf.get("rms_norm_eps", 1e-6),
         norm_after=gemma,
         qk_norm=gemma or kind == "qwen3",
-        activation=_activation(
+        activation=activation(
             hf.get("hidden_activation", "gelu_pytorch_tanh")
             if gemma
             else hf.get("hidden_act", "silu")
@@ -203,7 +205,7 @@ def hf_config(config: DecoderConfig) -> dict[str, Any]:
     None here, for the caller to replace by the tokenizer's.
     """
     kind = config.architecture
-    activation = next(hf for hf, ours in ACTIVATIONS.items() if ours == config.activation)
+    activation_name = next(hf for hf, ours in ACTIVATIONS.items() if ours == config.activation)
     common = {
         "architectures": [ARCHITECTURES[kind]],
         "model_type": kind,
@@ -221,7 +223,7 @@ def hf_config(config: DecoderConfig) -> dict[str, Any]:
             "n_inner": config.mlp_width,
             "n_positions": config.context,
             "layer_norm_epsilon": config.norm_eps,
-            "activation_function": activation,
+            "activation_function": activation_name,
             "scale_attn_weights": config.attention_scale != 1.0,
         }
     out = common | {
@@ -238,10 +240,12 @@ def hf_config(config: DecoderConfig) -> dict[str, Any]:
     }
     if kind == "gemma3_text":
         scale = config.attention_scale or config.head_size**-0.5
-        out["hidden_activation"] = "gelu_pytorch_tanh" if activation == "gelu_new" else activation
+        out["hidden_activation"] = (
+            "gelu_pytorch_tanh" if activation_name == "gelu_new" else activation_name
+        )
         out["query_pre_attn_scalar"] = round(scale**-2)
     else:
-        out["hidden_act"] = activation
+        out["hidden_act"] = activation_name
     if kind in ("llama", "smollm3", "qwen3", "gemma3_text"):
         out["attention_bias"] = config.out_bias
     if kind in ("llama", "smollm3"):

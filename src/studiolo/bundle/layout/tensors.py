@@ -5,11 +5,11 @@ So ``transformers`` loads what we train, and we load what it saves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from studiolo.bundle.checkpoint import Checkpoint
 from studiolo.bundle.layout.config import decoder_config
@@ -98,13 +98,26 @@ def load_decoder(
     Raises :class:`MalformedFileError` when a tensor is missing or has another shape.
     """
     config = decoder_config(checkpoint.config)
-    present = set(checkpoint.names)
     with torch.device("meta"):
         decoder = Decoder(config)
-    shapes = {name: p.shape for name, p in decoder.named_parameters()}
+    fill(decoder, parts(config), checkpoint, dtype, device)
+    _materialise_buffers(decoder, device)
+    return decoder.eval().requires_grad_(False)
+
+
+def fill(
+    network: nn.Module,
+    parts: Iterable[Part],
+    checkpoint: Checkpoint,
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> None:
+    """Give a network on the meta device its parameters, which ``parts`` lists, from the files."""
+    present = set(checkpoint.names)
+    shapes = {name: p.shape for name, p in network.named_parameters()}
     state = {}
-    for part in parts(config):
-        tensors = [_fetch(checkpoint, name, present) for name in part.theirs]
+    for part in parts:
+        tensors = [fetch(checkpoint, name, present) for name in part.theirs]
         found = _shape(tensors, part)
         if found != shapes[part.ours]:
             raise MalformedFileError(
@@ -114,9 +127,7 @@ def load_decoder(
         kept = torch.float32 if "norm" in part.ours or "_after" in part.ours else dtype
         tensor = _assemble([t.to(device=device, dtype=kept) for t in tensors], part)
         state[part.ours] = tensor + part.offset if part.offset else tensor
-    decoder.load_state_dict(state, assign=True)
-    _materialise_buffers(decoder, device)
-    return decoder.eval().requires_grad_(False)
+    network.load_state_dict(state, assign=True)
 
 
 def _shape(tensors: list[Tensor], part: Part) -> torch.Size:
@@ -143,8 +154,9 @@ def _materialise_buffers(decoder: Decoder, device: torch.device | str) -> None:
             rope.table = torch.empty(2, 0, rope.size, device=device)
 
 
-def _fetch(checkpoint: Checkpoint, name: str, present: set[str]) -> Tensor:
-    for candidate in (name, name.removeprefix("transformer."), name.removeprefix("model.")):
+def fetch(checkpoint: Checkpoint, name: str, present: set[str]) -> Tensor:
+    """A tensor of floats by its Hugging Face name; raises :class:`MalformedFileError`."""
+    for candidate in (name, name.partition(".")[2]):  # without the head, as a bare model is saved
         if candidate in present:
             tensor = checkpoint.tensor(candidate)
             if not tensor.is_floating_point():
