@@ -14,6 +14,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+NATIVE := $(wildcard native/*)
 PYTHON ?=
 TORCH_INDEX ?=
 PIP = $(BIN)/python -m pip --disable-pip-version-check install $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
@@ -38,12 +39,12 @@ $(VENV)/.made:
 	  echo "On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.made pyproject.toml
+$(VENV)/.installed: $(VENV)/.made pyproject.toml $(NATIVE)
 	@echo "Installing Studiolo into .venv (PyTorch is the large part) ..."
 	@$(PIP) -e .
 	@touch $@
 
-$(VENV)/.installed-test: $(VENV)/.made pyproject.toml
+$(VENV)/.installed-test: $(VENV)/.made pyproject.toml $(NATIVE)
 	@echo "Installing Studiolo and what its tests need into .venv (PyTorch is the large part) ..."
 	@$(PIP) -e '.[test]'
 	@touch $@ $(VENV)/.installed
@@ -81,6 +82,10 @@ docs: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-bench
 	@$(BIN)/python bench/text_single.py
+	@$(BIN)/python bench/text_serving.py
+	@$(BIN)/python bench/quality.py
+	@$(BIN)/python bench/growth.py
+	@$(BIN)/python bench/embeddings.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

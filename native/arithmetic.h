@@ -1,0 +1,611 @@
+// The operations of a tape over the lanes of one processor level. Compiled once for each level,
+// without contraction or reordering: every level computes the same bits.
+#include <math.h>
+#include <string.h>
+
+#include "kernels.h"
+
+namespace {
+using lanes::F;
+using lanes::I;
+using lanes::W;
+constexpr int WIDTH = lanes::WIDTH;
+constexpr int H = BLOCK / WIDTH;  // vectors in a block of 16
+
+#define INLINE inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+#define ROLLED _Pragma("GCC unroll 1")
+
+template <class V, class T>
+INLINE V load(const T* p) {
+  V v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class V, class T>
+INLINE void save(T* p, V v) {
+  memcpy(p, &v, sizeof v);
+}
+INLINE F all(float x) { return x - F{}; }
+INLINE I all(int x) { return x - I{}; }
+INLINE F to_float(I x) { return __builtin_convertvector(x, F); }
+INLINE F larger(F a, F b) { return a > b ? a : b; }
+INLINE I larger(I a, I b) { return a > b ? a : b; }
+INLINE F absolute(F x) { return (F)((I)x & 0x7fffffff); }
+
+// To the nearest integer, halves to even; |x| < 2^22.
+INLINE I nearest(F x) {
+  const F magic = all(12582912.0f);
+  return (I)(x + magic) - (I)magic;
+}
+
+// 16 lanes of partial sums, folded in halves.
+INLINE float folded(const F* sum) {
+  float lane[BLOCK];
+  memcpy(lane, sum, sizeof lane);
+  for (int half = BLOCK / 2; half; half /= 2)
+    for (int i = 0; i < half; i++) lane[i] = lane[i] + lane[i + half];
+  return lane[0];
+}
+
+// Vector h of the 16 values at p, of which `count` are there; the others are `rest`.
+INLINE F some(const float* p, int count, int h, float rest) {
+  if (count >= BLOCK) return load<F>(p + h * WIDTH);
+  float padded[BLOCK];
+  for (int i = 0; i < BLOCK; i++) padded[i] = i < count ? p[i] : rest;
+  return load<F>(padded + h * WIDTH);
+}
+INLINE void put(float* p, int count, int h, F value) {
+  if (count >= BLOCK) return save(p + h * WIDTH, value);
+  float lane[WIDTH];
+  memcpy(lane, &value, sizeof lane);
+  for (int i = 0; i < WIDTH && h * WIDTH + i < count; i++) p[h * WIDTH + i] = lane[i];
+}
+
+INLINE F exponential(F x) {
+  x = larger(all(-87.0f), x);  // what is not a number stays so
+  I n = nearest(x * 1.44269504f);
+  F whole = to_float(n);
+  F r = x - whole * 0.693359375f;
+  r = r - whole * -2.12194440e-4f;
+  F p = all(1.9875691500e-4f);
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  F value = p * (r * r) + r + 1.0f;
+  return value * (F)((n + 127) << 23);
+}
+
+INLINE F sigmoid(F x) {
+  F e = exponential(-absolute(x));
+  F r = 1.0f / (1.0f + e);
+  return x >= 0.0f ? r : e * r;
+}
+
+// Abramowitz & Stegun 7.1.26, of |x|, with the sign of x.
+INLINE F error_function(F x) {
+  F z = absolute(x);
+  F t = 1.0f / (1.0f + 0.3275911f * z);
+  F p = all(1.061405429f);
+  p = p * t + -1.453152027f;
+  p = p * t + 1.421413741f;
+  p = p * t + -0.284496736f;
+  p = p * t + 0.254829592f;
+  F y = 1.0f - p * t * exponential(-(z * z));
+  return x >= 0.0f ? y : -y;
+}
+
+INLINE F activated(F x, int activation) {
+  switch (activation) {
+    case SILU:
+      return x * sigmoid(x);
+    case GELU:
+      return x * 0.5f * (1.0f + error_function(x * 0.70710678f));
+    case GELU_TANH:
+      return x * sigmoid(1.5957691216f * (x + 0.044715f * (x * x * x)));
+    default:
+      return larger(F{}, x);
+  }
+}
+
+// --- matrices -----------------------------------------------------------------------------------
+
+// Codes lie in planes of 16-bit words, a word for each output and each of two neighbouring inputs.
+// Lower plane: 4 bits of 4 pairs of inputs. Upper plane: the other 1, 2 or 8 bits of 16, 8 or 2
+// pairs. 8 bits have one plane, of 2 pairs. Vector h of pair `i` of a group, at its codes `p`:
+INLINE W byte_of(W word, int i) { return i % 2 ? word >> 8 : (W)(word << 8) >> 8; }
+
+template <int CODES>
+INLINE W codes_at(const uint8_t* p, int i, int group, int h) {
+  const int stride = 4 * BLOCK;  // bytes of a plane's words for 16 outputs
+  if constexpr (CODES == S8) {
+    return byte_of(load<W>(p + (i / 2) * stride + h * sizeof(W)), i);
+  }
+  W word = load<W>(p + (i / 4) * stride + h * sizeof(W));
+  if constexpr (CODES == S4) return (W)(word << (12 - 4 * (i % 4))) >> 12;
+  W low = i % 4 ? (word >> (4 * (i % 4))) & 15 : word & 15;
+  if constexpr (CODES == U4) return low;
+  const uint8_t* upper = p + group * 2 * 4;  // past 4 bits for each of 16 outputs of each input
+  if constexpr (CODES == S12)
+    return low | (W)(byte_of(load<W>(upper + (i / 2) * stride + h * sizeof(W)), i) << 4);
+  constexpr int bits = CODES == S6 ? 2 : 1;
+  constexpr int fit = 16 / bits;
+  W high = load<W>(upper + (i / fit) * stride + h * sizeof(W));
+  int at = bits * (i % fit);
+  if constexpr (CODES == U5) return low | (((high >> at) & 1) << 4);
+  return low | (W)((W)((W)(high << (16 - bits - at)) >> (16 - bits)) << 4);
+}
+
+struct Group {
+  const uint8_t* codes;
+  F scale[H], offset[H];
+};
+
+// Walks the groups of one block of 16 outputs.
+struct Walk {
+  const Matrix& m;
+  const uint8_t* p;
+  F super_scale[H], super_offset[H];
+
+  INLINE Group next(int64_t g) {
+    Group out;
+    bool offset = has_offset(m.scales);
+    if (!two_level(m.scales)) {
+      UNROLL for (int h = 0; h < H; h++) {
+        out.scale[h] = lanes::from_half((const uint16_t*)p + h * WIDTH);
+        if (offset) out.offset[h] = lanes::from_half((const uint16_t*)p + BLOCK + h * WIDTH);
+      }
+      out.codes = p + (offset ? 4 : 2) * BLOCK;
+    } else {
+      if (g % (SUPER / m.group) == 0) {
+        UNROLL for (int h = 0; h < H; h++) {
+          super_scale[h] = lanes::from_half((const uint16_t*)p + h * WIDTH);
+          if (offset) super_offset[h] = lanes::from_half((const uint16_t*)p + BLOCK + h * WIDTH);
+        }
+        p += super_bytes(m);
+      }
+      UNROLL for (int h = 0; h < H; h++) {
+        if (offset) {
+          out.scale[h] = super_scale[h] * to_float(lanes::from_bytes(p + h * WIDTH));
+          out.offset[h] = -(super_offset[h] * to_float(lanes::from_bytes(p + BLOCK + h * WIDTH)));
+        } else {
+          out.scale[h] = super_scale[h] * to_float(lanes::from_bytes((const int8_t*)p + h * WIDTH));
+        }
+      }
+      out.codes = p + (offset ? 2 : 1) * BLOCK;
+    }
+    p += group_bytes(m);
+    return out;
+  }
+};
+
+INLINE Walk walk(const Matrix& m, int64_t block) {
+  return Walk{m, m.data + block * block_bytes(m), {}, {}};
+}
+
+template <int CODES>
+void unpack_group(const uint8_t* p, int group, int16_t* to) {
+  for (int i = 0; i < group / 2; i++)
+    UNROLL for (int h = 0; h < H; h++)
+      save(to + (i * H + h) * 2 * WIDTH, codes_at<CODES>(p, i, group, h));
+}
+
+typedef void (*Unpack)(const uint8_t*, int, int16_t*);
+constexpr Unpack UNPACK[] = {unpack_group<U4>, unpack_group<S4>, unpack_group<U5>,
+                             unpack_group<S5>, unpack_group<S6>, unpack_group<S8>,
+                             unpack_group<S12>};
+
+// Exact dots have no order: short rows of sums are split, so that additions need not wait for
+// each other.
+constexpr int split(int chains) { return chains <= 2 ? 4 : chains <= 5 ? 2 : 1; }
+
+INLINE W broadcast(const int16_t* pair) {
+  int both;
+  memcpy(&both, pair, 4);
+  return (W)all(both);
+}
+
+// Float sums of R rows and NB neighbouring blocks of 16 outputs: each group's exact integer dot
+// times its scale, then the offset's share.
+template <int R, int NB>
+struct Sums {
+  static constexpr int V = NB * H;  // vectors of outputs
+  F value[R][V];
+
+  INLINE void add(const I dot[R][V], const F* scale) {
+    UNROLL for (int r = 0; r < R; r++)
+      UNROLL for (int v = 0; v < V; v++) value[r][v] = value[r][v] + to_float(dot[r][v]) * scale[v];
+  }
+  INLINE void add_offset(const Slot& x, int row, int64_t g, const F* offset) {
+    UNROLL for (int r = 0; r < R; r++) {
+      float sum = x.sums[(row + r) * (x.k / 32) + g];
+      UNROLL for (int v = 0; v < V; v++) value[r][v] = value[r][v] + sum * offset[v];
+    }
+  }
+  INLINE void finish(const Slot& x, int row, const Target& y, const float* bias, int64_t block) {
+    UNROLL for (int r = 0; r < R; r++) {
+      float* to = y.rows + (row + r) * y.stride + block * BLOCK;
+      UNROLL for (int v = 0; v < V; v++) {
+        F sum = value[r][v] * x.scale[row + r];
+        if (bias) sum = sum + load<F>(bias + block * BLOCK + v * WIDTH);
+        if (y.accumulate) sum = load<F>(to + v * WIDTH) + sum;
+        save(to + v * WIDTH, sum);
+      }
+    }
+  }
+};
+
+// Few rows: straight from the packed codes, one stream through memory.
+template <int CODES, int R, int GROUP>
+void linear_direct(const Matrix& m, const Slot& x, int row, const Target& y, const float* bias,
+                   int64_t begin, int64_t end) {
+  constexpr int S = split(R * H);
+  for (int64_t block = begin; block < end; block++) {
+    Walk at = walk(m, block);
+    Sums<R, 1> sums{};
+    for (int64_t g = 0; g < m.k / GROUP; g++) {
+      Group group = at.next(g);
+      for (int line = 0; line < GROUP * bits_of(CODES) * 2; line += 64)
+        __builtin_prefetch(group.codes + 1024 + line);
+      I dot[S][R][H] = {};
+      UNROLL for (int i = 0; i < GROUP / 2; i++)
+        UNROLL for (int h = 0; h < H; h++) {
+          W w = codes_at<CODES>(group.codes, i, GROUP, h);
+          UNROLL for (int r = 0; r < R; r++)
+            dot[i % S][r][h] = lanes::multiply_add(
+                dot[i % S][r][h], broadcast(x.codes + (row + r) * x.k + g * GROUP + 2 * i), w);
+        }
+      UNROLL for (int s = 1; s < S; s++)
+        UNROLL for (int r = 0; r < R; r++)
+          UNROLL for (int h = 0; h < H; h++) dot[0][r][h] += dot[s][r][h];
+      sums.add(dot[0], group.scale);
+      if (has_offset(m.scales)) sums.add_offset(x, row, g, group.offset);
+    }
+    sums.finish(x, row, y, bias, block);
+  }
+}
+
+// A block of 16 outputs unpacked: codes by pairs of inputs, and float scales for each group. The
+// next block's follow after `codes_step` and `scales_step`.
+struct Strip {
+  int16_t* codes;
+  float* scale;
+  float* offset;  // null if there is none
+  int64_t groups, codes_step, scales_step;
+};
+
+template <int R, int NB, int GROUP>
+void linear_tile(const Strip& w, const Slot& x, int row, const Target& y, const float* bias,
+                 int64_t block) {
+  constexpr int V = NB * H;
+  constexpr int S = split(R * V);
+  Sums<R, NB> sums{};
+  for (int64_t g = 0; g < w.groups; g++) {
+    I dot[S][R][V] = {};
+    const int16_t* a = x.codes + row * x.k + g * GROUP;
+    ROLLED for (int i = 0; i < GROUP / 2; i += S)
+      UNROLL for (int s = 0; s < S; s++) {
+        W c[V];
+        UNROLL for (int v = 0; v < V; v++)
+          c[v] = load<W>(w.codes + v / H * w.codes_step + (g * GROUP + 2 * (i + s)) * BLOCK +
+                         v % H * 2 * WIDTH);
+        UNROLL for (int r = 0; r < R; r++) {
+          W pair = broadcast(a + 2 * (i + s) + r * x.k);
+          UNROLL for (int v = 0; v < V; v++)
+            dot[s][r][v] = lanes::multiply_add(dot[s][r][v], pair, c[v]);
+        }
+      }
+    UNROLL for (int s = 1; s < S; s++)
+      UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int v = 0; v < V; v++) dot[0][r][v] += dot[s][r][v];
+    F scale[V];
+    auto at = [&](const float* p, int v) {
+      return load<F>(p + v / H * w.scales_step + g * BLOCK + v % H * WIDTH);
+    };
+    UNROLL for (int v = 0; v < V; v++) scale[v] = at(w.scale, v);
+    sums.add(dot[0], scale);
+    if (w.offset) {
+      UNROLL for (int v = 0; v < V; v++) scale[v] = at(w.offset, v);
+      sums.add_offset(x, row, g, scale);
+    }
+  }
+  sums.finish(x, row, y, bias, block);
+}
+
+typedef void (*Direct)(const Matrix&, const Slot&, int, const Target&, const float*, int64_t,
+                       int64_t);
+
+template <int R>
+void run_direct(int rows, const Matrix& m, const Slot& x, const Target& y, const float* bias,
+                int64_t begin, int64_t end) {
+  if constexpr (R > 1)
+    if (rows < R) return run_direct<R - 1>(rows, m, x, y, bias, begin, end);
+  constexpr Direct of[] = {linear_direct<U4, R, 32>, linear_direct<S4, R, 32>,
+                           linear_direct<U5, R, 32>, linear_direct<S5, R, 32>,
+                           linear_direct<S6, R, 16>, linear_direct<S8, R, 32>,
+                           linear_direct<S12, R, 32>};
+  of[m.codes](m, x, 0, y, bias, begin, end);
+}
+
+template <int R, int NB>
+void run_tile(int rows, int group, const Strip& w, const Slot& x, int row, const Target& y,
+              const float* bias, int64_t block) {
+  if constexpr (R > 1)
+    if (rows < R) return run_tile<R - 1, NB>(rows, group, w, x, row, y, bias, block);
+  (group == 16 ? linear_tile<R, NB, 16> : linear_tile<R, NB, 32>)(w, x, row, y, bias, block);
+}
+
+void unpack(const Matrix& m, int64_t block, const Strip& to) {
+  Walk at = walk(m, block);
+  for (int64_t g = 0; g < to.groups; g++) {
+    Group group = at.next(g);
+    UNPACK[m.codes](group.codes, m.group, to.codes + g * m.group * BLOCK);
+    UNROLL for (int h = 0; h < H; h++) {
+      save(to.scale + g * BLOCK + h * WIDTH, group.scale[h]);
+      if (to.offset) save(to.offset + g * BLOCK + h * WIDTH, group.offset[h]);
+    }
+  }
+}
+
+constexpr int NB = lanes::BLOCKS;
+
+int64_t linear_scratch(const Matrix& m) {
+  return NB * (m.k * BLOCK * 2 + m.k / m.group * BLOCK * 8);
+}
+
+void linear(const Matrix& m, Slot x, int rows, Target y, const float* bias, int64_t begin,
+            int64_t end, uint8_t* scratch) {
+  if (rows <= lanes::FEW) return run_direct<lanes::FEW>(rows, m, x, y, bias, begin, end);
+  int64_t groups = m.k / m.group, codes = m.k * BLOCK, scales = groups * BLOCK;
+  float* scale = (float*)(scratch + NB * codes * 2);
+  Strip strip{(int16_t*)scratch, scale, has_offset(m.scales) ? scale + NB * scales : nullptr,
+              groups, codes, scales};
+  for (int64_t block = begin; block < end;) {
+    int count = end - block < NB ? 1 : NB;
+    for (int b = 0; b < count; b++)
+      unpack(m, block + b,
+             Strip{strip.codes + b * codes, strip.scale + b * scales,
+                   strip.offset ? strip.offset + b * scales : nullptr, groups, codes, scales});
+    for (int row = 0; row < rows; row += lanes::TILE)
+      (count == NB ? run_tile<lanes::TILE, NB> : run_tile<lanes::TILE, 1>)(
+          rows - row, m.group, strip, x, row, y, bias, block);
+    block += count;
+  }
+}
+
+void embed(const Matrix& m, int32_t row, float factor, float* dst, int size) {
+  Walk at = walk(m, row / BLOCK);
+  int lane = row % BLOCK;
+  alignas(64) int16_t codes[32 * BLOCK];
+  for (int64_t g = 0; g < m.k / m.group; g++) {
+    Group group = at.next(g);
+    UNPACK[m.codes](group.codes, m.group, codes);
+    float scale[BLOCK], offset[BLOCK];
+    memcpy(scale, group.scale, sizeof scale);
+    memcpy(offset, group.offset, sizeof offset);
+    for (int i = 0; i < m.group && g * m.group + i < size; i++) {
+      float value = (float)codes[(i / 2 * BLOCK + lane) * 2 + i % 2] * scale[lane];
+      if (has_offset(m.scales)) value = value + offset[lane];
+      dst[g * m.group + i] = value * factor;
+    }
+  }
+}
+
+// --- rows ---------------------------------------------------------------------------------------
+
+void quantize(const float* src, int size, Slot x, int row) {
+  I top = {};
+  for (int i = 0; i < size; i += BLOCK)
+    for (int h = 0; h < H; h++)
+      top = larger(top, (I)absolute(some(src + i, size - i, h, 0.0f)));
+  int lane[WIDTH], bits = 0;
+  memcpy(lane, &top, sizeof lane);
+  for (int i = 0; i < WIDTH; i++) bits = lane[i] > bits ? lane[i] : bits;
+  float largest;
+  memcpy(&largest, &bits, 4);
+  bool finite = bits < 0x7f800000, counts = finite && largest >= 0x1p-100f;
+  float factor = counts ? 32767.0f / largest : 0.0f;
+  x.scale[row] = counts ? largest / 32767.0f : finite ? 0.0f : NAN;
+  typedef short S __attribute__((vector_size(2 * WIDTH)));
+  int16_t* to = x.codes + row * x.k;
+  if (!counts) memset(to, 0, x.k * 2);
+  for (int64_t i = 0; counts && i < x.k; i += BLOCK)
+    for (int h = 0; h < H; h++) {
+      F value = i < size ? some(src + i, (int)(size - i), h, 0.0f) * factor : F{};
+      save(to + i + h * WIDTH, __builtin_convertvector(nearest(value), S));
+    }
+  for (int64_t g = 0; g < x.k / 32; g++) {
+    I sums = {};
+    for (int i = 0; i < 32; i += 2 * WIDTH)
+      sums = lanes::multiply_add(sums, load<W>(to + g * 32 + i), (W)all(0x10001));
+    int sum = 0;
+    UNROLL for (int i = 0; i < WIDTH; i++) sum += sums[i];
+    x.sums[row * (x.k / 32) + g] = (float)sum;
+  }
+}
+
+void norm(const float* src, float* dst, const float* weight, const float* bias, float eps, int size,
+          bool accumulate) {
+  float mean = 0.0f;
+  if (bias) {
+    F sum[H] = {};
+    for (int i = 0; i < size; i += BLOCK)
+      for (int h = 0; h < H; h++) sum[h] = sum[h] + some(src + i, size - i, h, 0.0f);
+    mean = folded(sum) / (float)size;
+  }
+  F sum[H] = {};
+  for (int i = 0; i < size; i += BLOCK)
+    for (int h = 0; h < H; h++) {
+      F d = some(src + i, size - i, h, mean) - mean;
+      sum[h] = sum[h] + d * d;
+    }
+  float inverse = 1.0f / sqrtf(folded(sum) / (float)size + eps);
+  for (int i = 0; i < size; i += BLOCK)
+    for (int h = 0; h < H; h++) {
+      int n = size - i;
+      F v = (some(src + i, n, h, mean) - mean) * inverse * some(weight + i, n, h, 0.0f);
+      if (bias) v = v + some(bias + i, n, h, 0.0f);
+      if (accumulate) v = some(dst + i, n, h, 0.0f) + v;
+      put(dst + i, n, h, v);
+    }
+}
+
+void rotate(float* head, const float* turn, int size) {
+  const float *cosine = turn, *sine = turn + size;
+  int half = size / 2;
+  for (int i = 0; i < half; i++) {
+    float low = head[i], high = head[half + i];
+    head[i] = low * cosine[i] + high * sine[i];
+    head[half + i] = high * cosine[half + i] + low * sine[half + i];
+  }
+}
+
+void gate(const float* src, float* dst, int size, int activation, bool gated) {
+  for (int i = 0; i < size; i += BLOCK)
+    for (int h = 0; h < H; h++) {
+      F v = activated(some(src + i, size - i, h, 0.0f), activation);
+      if (gated) v = v * some(src + padded(size, BLOCK) + i, size - i, h, 0.0f);
+      put(dst + i, size - i, h, v);
+    }
+}
+
+// --- attention ----------------------------------------------------------------------------------
+
+// A page holds, for each layer, keys [kv_head][page / 16][head_size][16] and then values
+// [kv_head][page][padded_size].
+INLINE float* keys_of(const Past& past, int head, int position) {
+  int in_page = position % past.page;
+  return past.pages[position / past.page] + past.layer_offset +
+         ((int64_t)head * (past.page / BLOCK) + in_page / BLOCK) * past.head_size * BLOCK;
+}
+INLINE float* value_of(const Past& past, int head, int position) {
+  int64_t keys = (int64_t)past.kv_heads * past.page * past.head_size;
+  return past.pages[position / past.page] + past.layer_offset + keys +
+         ((int64_t)head * past.page + position % past.page) * past.padded_size;
+}
+
+void store(const float* key, const float* value, const Past& past, int head, int position) {
+  float* keys = keys_of(past, head, position) + position % BLOCK;
+  for (int i = 0; i < past.head_size; i++) keys[i * BLOCK] = key[i];
+  float* values = value_of(past, head, position);
+  for (int i = 0; i < past.padded_size; i++) values[i] = i < past.head_size ? value[i] : 0.0f;
+}
+
+// Scores of G queries on NB blocks of 16 keys from `at` on; keeps the largest of each lane.
+template <int G, int NB>
+INLINE void score(const float* query, const Past& past, const float* keys, int at, float scale,
+                  int64_t room, float* scores, F top[G][H]) {
+  constexpr int V = NB * H;
+  const int size = past.head_size;
+  F dot[G][V] = {};
+  for (int i = 0; i < size; i++)
+    UNROLL for (int v = 0; v < V; v++) {
+      F key = load<F>(keys + (v / H * size + i) * BLOCK + v % H * WIDTH);
+      UNROLL for (int g = 0; g < G; g++) dot[g][v] = dot[g][v] + query[g * size + i] * key;
+    }
+  const bool edge = at < past.first || at + NB * BLOCK > past.until;
+  UNROLL for (int g = 0; g < G; g++)
+    UNROLL for (int v = 0; v < V; v++) {
+      F score = dot[g][v] * scale;
+      if (edge)
+        for (int i = 0; i < WIDTH; i++) {
+          int position = at + v * WIDTH + i;
+          if (position < past.first || position >= past.until) score[i] = -INFINITY;
+        }
+      top[g][v % H] = larger(score, top[g][v % H]);
+      save(scores + g * room + at + v * WIDTH, score);
+    }
+}
+
+// Weighted sums of values over the positions seen, in NB blocks of 16 dimensions from `i` on.
+template <int G, int NB>
+INLINE void mix(const float* weights, const float* inverse, const Past& past, int head,
+                int64_t room, int i, float* dst) {
+  constexpr int V = NB * H;
+  F sum[G][V] = {};
+  for (int at = past.first; at < past.until;) {
+    const float* values = value_of(past, head, at) + i;
+    int page_end = (at / past.page + 1) * past.page;
+    int stop = page_end < past.until ? page_end : past.until;
+    for (; at < stop; at++, values += past.padded_size)
+      UNROLL for (int v = 0; v < V; v++) {
+        F value = load<F>(values + v * WIDTH);
+        UNROLL for (int g = 0; g < G; g++) sum[g][v] = sum[g][v] + weights[g * room + at] * value;
+      }
+  }
+  const int size = past.head_size;
+  UNROLL for (int g = 0; g < G; g++)
+    UNROLL for (int v = 0; v < V; v++) {
+      int begin = i + v / H * BLOCK;
+      put(dst + g * size + begin, size - begin, v % H, sum[g][v] * inverse[g]);
+    }
+}
+
+template <int G>
+void attend_heads(const float* query, float* dst, const Past& past, int head, float scale,
+                  float* scores) {
+  constexpr int KEYS = lanes::KEY_BLOCKS, VALUES = lanes::VALUE_BLOCKS;
+  const int begin = past.first / BLOCK * BLOCK;
+  const int64_t room = padded(past.until, BLOCK);
+  F top[G][H];
+  UNROLL for (int g = 0; g < G; g++)
+    UNROLL for (int h = 0; h < H; h++) top[g][h] = all(-INFINITY);
+  for (int at = begin; at < past.until;) {
+    const float* keys = keys_of(past, head, at);
+    const bool several = at % (KEYS * BLOCK) == 0 && at + (KEYS - 1) * BLOCK < past.until;
+    if (several)
+      score<G, KEYS>(query, past, keys, at, scale, room, scores, top);
+    else
+      score<G, 1>(query, past, keys, at, scale, room, scores, top);
+    at += several ? KEYS * BLOCK : BLOCK;
+  }
+  float inverse[G];
+  UNROLL for (int g = 0; g < G; g++) {
+    float lane[BLOCK], largest = -INFINITY;
+    memcpy(lane, top[g], sizeof lane);
+    for (int i = 0; i < BLOCK; i++) largest = lane[i] > largest ? lane[i] : largest;
+    F sum[H] = {};
+    for (int at = begin; at < past.until; at += BLOCK)
+      UNROLL for (int h = 0; h < H; h++) {
+        float* p = scores + g * room + at + h * WIDTH;
+        F score = load<F>(p);
+        F e = exponential(score - largest);
+        e = score == -INFINITY ? F{} : e;
+        sum[h] = sum[h] + e;
+        save(p, e);
+      }
+    inverse[g] = 1.0f / folded(sum);
+  }
+  for (int i = 0; i < past.padded_size;) {
+    const bool several = i + VALUES * BLOCK <= past.padded_size;
+    if (several)
+      mix<G, VALUES>(scores, inverse, past, head, room, i, dst);
+    else
+      mix<G, 1>(scores, inverse, past, head, room, i, dst);
+    i += several ? VALUES * BLOCK : BLOCK;
+  }
+}
+
+void attend(const float* query, float* dst, const Past& past, int head, int count, float scale,
+            float* scratch) {
+  constexpr int MOST = WIDTH == 16 ? 8 : 4;
+  while (count > 0) {
+    int now = count < MOST ? count : MOST;
+    switch (now) {
+      case 1: attend_heads<1>(query, dst, past, head, scale, scratch); break;
+      case 2: attend_heads<2>(query, dst, past, head, scale, scratch); break;
+      case 3: attend_heads<3>(query, dst, past, head, scale, scratch); break;
+      case 4: attend_heads<4>(query, dst, past, head, scale, scratch); break;
+      default: now = 4; attend_heads<4>(query, dst, past, head, scale, scratch);
+    }
+    query += now * past.head_size;
+    dst += now * past.head_size;
+    count -= now;
+  }
+}
+}  // namespace
+
+extern const Kernels KERNELS{LEVEL,          embed,  norm,  quantize, linear,
+                             linear_scratch, rotate, store, attend,   gate};

@@ -1,0 +1,26 @@
+// Sixteen floats at a time: AVX-512 with VNNI (Intel Cascade Lake, AMD Zen 4, and later).
+#pragma once
+#include <immintrin.h>
+
+namespace lanes {
+constexpr int WIDTH = 16;
+constexpr int TILE = 8, BLOCKS = 2;  // rows, and blocks of 16 outputs, of a tile of a product
+constexpr int FEW = 8;  // rows up to which a product does not unpack its weights first
+constexpr int KEY_BLOCKS = 2, VALUE_BLOCKS = 4;  // of 16, that attention takes at once
+typedef float F __attribute__((vector_size(64)));
+typedef int I __attribute__((vector_size(64)));
+typedef short W __attribute__((vector_size(64)));
+
+inline I multiply_add(I sum, W a, W b) {
+  return (I)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+}
+inline F from_half(const uint16_t* p) {
+  return (F)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p));
+}
+inline I from_bytes(const uint8_t* p) {
+  return (I)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)p));
+}
+inline I from_bytes(const int8_t* p) {
+  return (I)_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i*)p));
+}
+}  // namespace lanes

@@ -1,0 +1,260 @@
+// Plays a tape: hands the rows and blocks of each operation to a team of threads.
+//
+// Operations over rows give thread t the same rows each time, so that one may follow another
+// without waiting. Matrix products and attention are dealt out in small portions to whoever is
+// free. No result depends on who computed it.
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <mutex>
+#include <new>
+#include <string>
+
+#include "kernels.h"
+#include "team.h"
+
+namespace {
+const Kernels* const LEVELS[] = {
+#ifdef STUDIOLO_X86
+    &avx512_kernels,
+    &avx2_kernels,
+#endif
+    &portable_kernels,
+};
+
+bool runs_here(const Kernels* level) {
+#ifdef STUDIOLO_X86
+  if (level == &avx512_kernels)
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vnni");
+  if (level == &avx2_kernels)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c");
+#endif
+  return true;
+}
+
+const Kernels* level_named(const char* name) {
+  for (const Kernels* level : LEVELS)
+    if (!strcmp(level->name, name) && runs_here(level)) return level;
+  return nullptr;
+}
+
+// Memory that is kept from step to step and grows when a step needs more.
+class Arena {
+ public:
+  ~Arena() { free(memory_); }
+  bool reserve(size_t bytes) {
+    if (bytes <= size_) return true;
+    free(memory_);
+    size_ = padded(bytes, 4096);
+    memory_ = (uint8_t*)aligned_alloc(64, size_);
+    if (!memory_) size_ = 0;
+    return memory_ != nullptr;
+  }
+  uint8_t* take(size_t bytes) {
+    uint8_t* piece = memory_ + taken_;
+    taken_ += padded(bytes, 64);
+    return piece;
+  }
+  void reset() { taken_ = 0; }
+
+ private:
+  uint8_t* memory_ = nullptr;
+  size_t size_ = 0, taken_ = 0;
+};
+
+struct Play {
+  const Tape& tape;
+  const Step& step;
+  const Kernels& level;
+  Team& team;
+  int threads;
+  float** buffers;
+  Slot* slots;
+  uint8_t** scratch;
+  std::atomic<int64_t>* dealt;  // of each operation: portions given out so far
+
+  float* at(int buffer, int64_t row, int column) const {
+    return buffers[buffer] + row * tape.buffer_width[buffer] + column;
+  }
+  int rows(const Op& op) const { return op.wanted ? step.wanted_count : step.rows; }
+
+  Past past(const Op& op, int row) const {
+    int64_t size = padded(tape.head_size, BLOCK);
+    int64_t layer = (int64_t)tape.kv_heads * tape.page * (tape.head_size + size);
+    int until = step.until[row], seen = step.position[row] + 1;
+    int first = op.window && seen > op.window ? seen - op.window : 0;
+    return Past{step.pages + step.first_page[step.sequence[row]],
+                layer * op.flag,
+                tape.page,
+                tape.kv_heads,
+                tape.head_size,
+                (int)size,
+                first,
+                until};
+  }
+
+  void row(const Op& op, int r) const {
+    switch (op.kind) {
+      case EMBED:
+        return level.embed(*(const Matrix*)op.p0, step.token[r], op.f, at(op.dst, r, 0), op.size);
+      case ADD_TABLE: {
+        const float* from = (const float*)op.p0 + (int64_t)step.position[r] * op.size;
+        float* to = at(op.dst, r, 0);
+        for (int i = 0; i < op.size; i++) to[i] = to[i] + from[i];
+        return;
+      }
+      case NORM: {
+        int from = op.wanted && op.src == 0 ? step.wanted[r] : r;
+        for (int h = 0; h < op.heads; h++)
+          level.norm(at(op.src, from, op.src_column + h * op.size),
+                     op.dst < 0 ? step.scores + (int64_t)r * step.score_width
+                                : at(op.dst, r, op.dst_column + h * op.size),
+                     (const float*)op.p0, (const float*)op.p1, op.f, op.size, op.accumulate);
+        return;
+      }
+      case QUANTIZE:
+        return level.quantize(at(op.src, r, op.src_column), op.size, slots[op.dst], r);
+      case ROTATE: {
+        int index = step.rotation_row[(int64_t)op.flag * step.rows + r];
+        const float* turn = step.rotation[op.flag] + (int64_t)index * 2 * op.size;
+        for (int h = 0; h < op.heads; h++)
+          level.rotate(at(op.src, r, op.src_column + h * op.size), turn, op.size);
+        return;
+      }
+      case STORE:
+        for (int h = 0; h < tape.kv_heads; h++)
+          level.store(at(op.src, r, op.src_column + h * op.size),
+                      at(op.src, r, op.dst_column + h * op.size), past(op, r), h,
+                      step.position[r]);
+        return;
+      case GATE:
+        return level.gate(at(op.src, r, op.src_column), at(op.dst, r, op.dst_column), op.size,
+                          op.flag, op.heads == 2);
+    }
+  }
+
+  void linear(const Op& op, int64_t index, int thread) const {
+    const Matrix& m = *(const Matrix*)op.p0;
+    int64_t blocks = m.n / BLOCK, portion = blocks / (threads * 4);
+    portion = portion < 1 ? 1 : portion;
+    Slot x = slots[op.src];
+    int count = rows(op);
+    if (count == 0) return;  // nobody's scores are wanted
+    bool scores = op.dst < 0;
+    float* to = scores ? step.scores : at(op.dst, 0, op.dst_column);
+    int64_t stride = scores ? step.score_width : tape.buffer_width[op.dst];
+    for (;;) {
+      int64_t begin = dealt[index].fetch_add(portion);
+      if (begin >= blocks) return;
+      int64_t end = begin + portion < blocks ? begin + portion : blocks;
+      level.linear(m, x, count, Target{to, stride, op.accumulate != 0}, (const float*)op.p1, begin,
+                   end, scratch[thread]);
+    }
+  }
+
+  void attend(const Op& op, int64_t index, int thread) const {
+    int64_t items = (int64_t)step.rows * tape.kv_heads;
+    int group = op.heads / tape.kv_heads;
+    for (;;) {
+      int64_t item = dealt[index].fetch_add(1);
+      if (item >= items) return;
+      // The longest pasts first, so that nobody is left with one at the end.
+      int r = step.rows - 1 - (int)(item / tape.kv_heads), h = (int)(item % tape.kv_heads);
+      int column = h * group * op.size;
+      level.attend(at(op.src, r, op.src_column + column), at(op.dst, r, op.dst_column + column),
+                   past(op, r), h, group, op.f, (float*)scratch[thread]);
+    }
+  }
+
+  void work(int thread) const {
+    for (int i = 0; i < tape.op_count; i++) {
+      const Op& op = tape.ops[i];
+      if (op.kind == LINEAR) {
+        linear(op, i, thread);
+      } else if (op.kind == ATTEND) {
+        attend(op, i, thread);
+      } else {
+        int count = rows(op);
+        for (int r = count * thread / threads; r < count * (thread + 1) / threads; r++) row(op, r);
+      }
+      if (op.barrier) team.barrier();
+    }
+  }
+};
+
+void play_part(void* play, int thread) { ((const Play*)play)->work(thread); }
+
+std::mutex turn;
+Arena arena;
+
+// Never destroyed: its threads may outlive the library's statics.
+Team* the_team = new Team;
+
+Team& team() {
+  // A child of fork() has none of its parent's threads: it begins with a team of its own.
+  static const int once = pthread_atfork(nullptr, nullptr, [] { the_team = new Team; });
+  (void)once;
+  return *the_team;
+}
+}  // namespace
+
+extern "C" {
+
+int32_t studiolo_version(void) { return TAPE_VERSION; }
+
+const char* studiolo_levels(void) {
+  static const std::string names = [] {
+    std::string all;
+    for (const Kernels* level : LEVELS)
+      if (runs_here(level)) all += (all.empty() ? "" : ",") + std::string(level->name);
+    return all;
+  }();
+  return names.c_str();
+}
+
+int32_t studiolo_play(const Tape* tape, const Step* step, const char* name, int32_t threads) {
+  const Kernels* level = level_named(name);
+  if (!level) return -1;
+  std::lock_guard<std::mutex> lock(turn);
+  int64_t rows = step->rows, longest = 0, scratch = 0, total = 0;
+  for (int r = 0; r < rows; r++) longest = step->until[r] > longest ? step->until[r] : longest;
+  for (int i = 0; i < tape->op_count; i++)
+    if (tape->ops[i].kind == LINEAR) {
+      int64_t need = level->linear_scratch(*(const Matrix*)tape->ops[i].p0);
+      scratch = need > scratch ? need : scratch;
+    }
+  int64_t scores = tape->heads / tape->kv_heads * padded(longest, BLOCK) * 4;
+  scratch = padded(scores > scratch ? scores : scratch, 64);
+  for (int b = 0; b < tape->buffer_count; b++)
+    total += padded(rows * tape->buffer_width[b] * 4, 64);
+  for (int s = 0; s < tape->slot_count; s++) {
+    int64_t k = padded(tape->slot_width[s], 32);
+    total += padded(rows * k * 2, 64) + padded(rows * 4, 64) + padded(rows * (k / 32) * 4, 64);
+  }
+  total += threads * scratch + padded(tape->op_count * sizeof(std::atomic<int64_t>), 64) +
+           padded(tape->buffer_count * sizeof(float*), 64) +
+           padded(tape->slot_count * sizeof(Slot), 64) + padded(threads * sizeof(uint8_t*), 64);
+  if (!arena.reserve(total)) return -1;
+  arena.reset();
+  float** buffers = (float**)arena.take(tape->buffer_count * sizeof(float*));
+  Slot* slots = (Slot*)arena.take(tape->slot_count * sizeof(Slot));
+  uint8_t** scratches = (uint8_t**)arena.take(threads * sizeof(uint8_t*));
+  auto* dealt = (std::atomic<int64_t>*)arena.take(tape->op_count * sizeof(std::atomic<int64_t>));
+  for (int i = 0; i < tape->op_count; i++) new (&dealt[i]) std::atomic<int64_t>(0);
+  for (int b = 0; b < tape->buffer_count; b++)
+    buffers[b] = (float*)arena.take(rows * tape->buffer_width[b] * 4);
+  for (int s = 0; s < tape->slot_count; s++) {
+    int64_t k = padded(tape->slot_width[s], 32);
+    int16_t* codes = (int16_t*)arena.take(rows * k * 2);
+    float* scale = (float*)arena.take(rows * 4);
+    slots[s] = Slot{codes, scale, (float*)arena.take(rows * (k / 32) * 4), k};
+  }
+  for (int t = 0; t < threads; t++) scratches[t] = arena.take(scratch);
+  Play play{*tape, *step, *level, team(), threads, buffers, slots, scratches, dealt};
+  team().run(threads, play_part, &play);
+  return 0;
+}
+}
