@@ -39,17 +39,26 @@ class InvalidRequestError(StudioloError):
 class ContextOverflowError(InvalidRequestError):
     """The prompt, or it and the tokens asked for, do not fit the model's context.
 
-    ``prompt`` and ``new``: tokens. The field is ``max_tokens`` where asking for fewer helps.
+    ``prompt`` and ``new``: tokens. The field is ``max_tokens`` where asking for fewer helps, else
+    ``field``, and there ``remedy`` may be another.
     """
 
-    def __init__(self, prompt: int, new: int, limit: int) -> None:
+    def __init__(
+        self,
+        prompt: int,
+        new: int,
+        limit: int,
+        *,
+        field: str = "prompt",
+        remedy: str = "Shorten the prompt, or choose a model with more context.",
+    ) -> None:
         self.needed, self.limit = prompt + new, limit
         left = limit - prompt
         super().__init__(
-            "prompt" if left < 1 or new < 1 else "max_tokens",
+            field if left < 1 or new < 1 else "max_tokens",
             f"{self.needed:,} tokens are needed but the model's context holds {limit:,} "
             f"({self.needed - limit:,} too many)",
-            remedy="Shorten the prompt, or choose a model with more context."
+            remedy=remedy
             if left < 1 or new < 1
             else f"After a prompt of {prompt:,} tokens, {left:,} fit; ask for no more, shorten the "
             "prompt, or choose a model with more context.",
@@ -103,6 +112,12 @@ class UnsupportedModelError(StudioloError):
     """The file is sound, but this architecture or feature is not supported."""
 
 
+class ReplayError(StudioloError):
+    """What a receipt tells of cannot be made again here, so that nothing can be compared."""
+
+    exit_code = 3
+
+
 class MissingExtraError(StudioloError):
     """An optional part is not installed."""
 
@@ -111,3 +126,25 @@ class MissingExtraError(StudioloError):
             f"{what} needs the extra {extra!r}, which is not installed",
             remedy=f"pip install 'studiolo[{extra}]'",
         )
+
+
+class BusyError(StudioloError):
+    """Nothing is wrong but the moment: the same request may be let in a little later."""
+
+
+class MemoryLimitError(StudioloError):
+    """What is asked for does not fit the memory it may use; the message shows the arithmetic."""
+
+
+class RequestCutError(StudioloError):
+    """A request was ended before it was done. ``sample``: what there was by then, or None."""
+
+    sample: object = None
+
+
+class RequestCancelledError(RequestCutError):
+    """Whoever asked, or whoever runs the engine, did not want the rest."""
+
+
+class DeadlineError(RequestCutError):
+    """The time that a request was given ran out."""

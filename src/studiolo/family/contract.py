@@ -31,11 +31,25 @@ class Loss:
 
 
 class Progress(Protocol):
-    """One sample on its way. ``done`` turns true when no step is left."""
+    """One sample on its way. ``done`` turns true when no step is left.
+
+    ``least`` and ``demand`` bound what its next step may do, in units of work of the family's
+    own choosing: tokens to read for a text, 1 for a picture's step. Whoever plans a step grants
+    something between the two, so that one large piece of work need not stall the others; a step
+    that cannot be split has ``least == demand``. Both are at least 1 until it is done.
+    """
 
     @property
     def done(self) -> bool:
         """Whether no step is left."""
+
+    @property
+    def least(self) -> int:
+        """Units of work below which a step makes no sense."""
+
+    @property
+    def demand(self) -> int:
+        """Units of work that the next step could use."""
 
     def preview(self) -> object:
         """What there is to show so far, cheaply; its type is the family's own."""
@@ -47,11 +61,23 @@ P = TypeVar("P", bound=Progress)
 class GenerativeModel(Protocol[Request, P, Sample]):
     """What the loop needs of a family in order to make samples."""
 
+    def weigh(self, request: Request) -> int:
+        """Check the request; the bytes, beside the weights, that it may come to hold at most.
+
+        Touches nothing that another thread may be changing: it is asked before a request is
+        let in, while others are advanced. Raises what :meth:`begin` would raise.
+        """
+
     def begin(self, request: Request, rng: torch.Generator) -> P:
         """Check the request and set out; nothing heavy happens yet."""
 
-    def advance(self, progresses: Sequence[P]) -> None:
-        """Take one step in every progress, together."""
+    def advance(self, progresses: Sequence[P], grants: Sequence[int]) -> Mapping[int, Exception]:
+        """Take one step in every progress, together: ``grants[i]`` units of work in the i-th.
+
+        ``least <= grants[i] <= demand`` of that progress, and none of them is done. Returns
+        what failed, by place in ``progresses``: those are never advanced again, and the others
+        went on as if the failed had not been there. To raise is to say that all of them failed.
+        """
 
     def finish(self, progress: P) -> Sample:
         """The sample of a progress, whether it is done or was cut short."""
