@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,8 @@ from studiolo.bundle.store import open_installed
 from studiolo.errors import ContextOverflowError, InvalidRequestError, StudioloError
 from studiolo.family.autoregressive import Autoregressive, TokenRequest, TokenSample
 from studiolo.family.contract import HasLikelihood
+from studiolo.nn.decoder import Decoder
+from studiolo.nn.network import Piece
 from studiolo.runtime.loop import steps
 from studiolo.sampler.settings import Decoding
 from tests import reference
@@ -110,6 +114,75 @@ def test_neighbours_do_not_change_what_a_sequence_draws() -> None:
     alone = [make(lm, each, seed=3)[0] for each in asked]
     assert [t.tokens for t in together] == [a.tokens for a in alone]
     assert together[0].tokens == together[4].tokens
+
+
+def test_a_prompt_may_be_read_in_any_parts_beside_others() -> None:
+    lm = model("gemma3")
+    asked = [
+        request(*range(3, 40), max_tokens=9, temperature=0.0),
+        request(*range(3, 40), max_tokens=9, temperature=0.0),
+        request(*range(30, 41), *range(14, 40), max_tokens=9, temperature=0.0),
+        request(4, 4, 9, 9, max_tokens=9, beams=3),
+        request(5, max_tokens=20, temperature=0.0),
+    ]
+    alone = [make(lm, each)[0].tokens for each in asked]
+    for seed in range(4):
+        rng = random.Random(seed)
+        progresses = [lm.begin(each, torch.Generator()) for each in asked]
+        while live := [p for p in progresses if not p.done]:
+            grants = [rng.randint(p.least, min(p.demand, p.least + 10)) for p in live]
+            assert lm.advance(live, grants) == {}
+        assert [lm.finish(p).tokens for p in progresses] == alone
+
+
+def test_equal_prompts_are_read_once_and_only_as_far_as_they_are_equal() -> None:
+    lm = model()
+    seen: list[int] = []
+    step = lm.network.step
+
+    def counting(pieces: Sequence[Piece[Any]]) -> list[Tensor]:
+        seen.append(sum(len(piece.tokens) for piece in pieces))
+        return step(pieces)
+
+    lm.network.step = counting  # type: ignore[method-assign]
+    same, other = request(5, 6, 7, 8, 9, max_tokens=4), request(9, 9, 7, 8, 9, max_tokens=4)
+    progresses = [lm.begin(each, torch.Generator()) for each in (same, same, other)]
+    for grants in ([2, 2, 2], [3, 2, 3]):
+        lm.advance(progresses, grants)
+    assert seen == [4, 8]
+    assert [p.demand for p in progresses] == [1, 1, 1]
+
+
+def test_one_that_cannot_choose_fails_alone() -> None:
+    lm = model()
+    asked = [request(5, max_tokens=6, temperature=0.0), request(6, max_tokens=6, temperature=0.0)]
+    alone = make(lm, asked[1])[0]
+    step = lm.network.step
+
+    def poisoned(pieces: Sequence[Piece[Any]]) -> list[Tensor]:
+        scores = step(pieces)
+        scores[0].fill_(float("nan"))
+        return scores
+
+    lm.network.step = poisoned  # type: ignore[method-assign]
+    progresses = [lm.begin(each, torch.Generator()) for each in asked]
+    failed = lm.advance(progresses, [1, 1])
+    assert list(failed) == [0]
+    assert "nan" in str(failed[0])
+    lm.network.step = step  # type: ignore[method-assign]
+    for _ in steps(lm, progresses[1:]):
+        pass
+    assert lm.finish(progresses[1]) == alone
+
+
+def test_what_a_request_may_hold_is_never_less_than_what_it_holds() -> None:
+    lm = model()
+    for asked in (request(5, max_tokens=63), request(*[5] * 50, max_tokens=10, beams=4)):
+        progress = lm.begin(asked, torch.Generator())
+        most = 0
+        for _ in steps(lm, [progress]):
+            most = max(most, sum(sum(row.cache.parts.values()) for row in progress.rows))
+        assert 0 < most <= lm.weigh(asked)
 
 
 def test_a_seed_decides_the_draw() -> None:
@@ -237,8 +310,9 @@ def test_a_token_that_is_none_cannot_be_scored(token: int) -> None:
 
 def test_broken_weights_are_reported_and_not_drawn_from() -> None:
     lm = model()
+    assert isinstance(lm.network, Decoder)
     with torch.no_grad():
-        lm.decoder.norm.weight.fill_(float("nan"))
+        lm.network.norm.weight.fill_(float("nan"))
     with pytest.raises(StudioloError, match="nan"):
         make(lm, request(5))
 

@@ -2,224 +2,100 @@ r"""Autoregressive models: one token after another, each drawn given all before 
 
 .. math:: p(x_1 \dots x_n) = \prod_t p(x_t \mid x_{<t})
 
-A step of :meth:`Autoregressive.advance` runs the network once over every live sequence and
-adds one token to each. Sequences may be of any length, and new prompts join those already
-decoding; equal prompts are read once. Knows token ids; does not know text.
+A step of :meth:`Autoregressive.advance` runs the network once over every live sequence. It
+reads of each as many pending tokens as were granted, and adds a token to those that have none
+left, or several where it was guessed what they would be. Sequences may be of any length, and
+parts of new prompts join those already decoding; what equal prompts have in common is read once.
+Knows token ids; does not know text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from studiolo.errors import ContextOverflowError, InvalidRequestError
+from studiolo.errors import ContextOverflowError, InvalidRequestError, UnsupportedModelError
 from studiolo.family.contract import Loss
-from studiolo.nn.cache import KVCache
+from studiolo.family.prefix import PrefixCache
+from studiolo.family.sequence import (
+    BeamProgress,
+    FinishReason,
+    Progress,
+    Row,
+    SampleProgress,
+    TokenChoice,
+    TokenRequest,
+    TokenSample,
+)
 from studiolo.nn.config import DecoderConfig
 from studiolo.nn.decoder import Decoder
-from studiolo.sampler.beam import Beams, Hypothesis
-from studiolo.sampler.decoding import adjust, pick
-from studiolo.sampler.history import History
+from studiolo.nn.network import Network, Piece
 from studiolo.sampler.settings import Decoding, check_vocabulary
 
-FinishReason = Literal["stop", "length", "cancelled"]
-CHUNK = 512
-"""Tokens read at once when scoring."""
-HEAD_ROWS = 256
-"""Positions whose logits are held at once when scoring: 256 x vocabulary floats."""
-
-
-@dataclass(frozen=True)
-class TokenRequest:
-    """What to continue, how far, and how.
-
-    ``stop_ids`` end a sequence and are not part of it. ``stops``: whether generated tokens end
-    a beam's hypothesis; they stay part of it. ``log_probs``: record this many alternatives at
-    each step. ``best``: how many sequences to return, of beams.
-    """
-
-    prompt: tuple[int, ...]
-    max_tokens: int
-    decoding: Decoding
-    stop_ids: frozenset[int] = frozenset()
-    stops: Callable[[Sequence[int]], bool] | None = None
-    log_probs: int | None = None
-    best: int = 1
-
-
-@dataclass(frozen=True)
-class TokenChoice:
-    """A chosen token's natural-log probability under the model, before any strategy.
-
-    ``top``: the likeliest ``(id, log_prob)`` at that step, best first.
-    """
-
-    id: int
-    log_prob: float
-    top: tuple[tuple[int, float], ...] = ()
-
-
-@dataclass(frozen=True)
-class TokenSample:
-    """Generated tokens. ``score`` and ``alternatives`` (best first) come of beam search."""
-
-    tokens: tuple[int, ...]
-    finish_reason: FinishReason
-    choices: tuple[TokenChoice, ...] | None = None
-    score: float | None = None
-    alternatives: tuple[TokenSample, ...] = ()
-
-
-@dataclass
-class Row:
-    """One sequence inside a step: the tokens not yet read, and the past."""
-
-    pending: tuple[int, ...]
-    cache: KVCache
-
-
-class SampleProgress:
-    """One sequence on its way, drawn token by token."""
-
-    def __init__(self, request: TokenRequest, rng: torch.Generator, cache: KVCache) -> None:
-        self.request, self.rng = request, rng
-        self.rows = [Row(request.prompt, cache)]
-        self.history = History(request.prompt)
-        self.choices: list[TokenChoice] | None = None if request.log_probs is None else []
-        self.reason: FinishReason | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether the sequence has ended."""
-        return self.reason is not None
-
-    def preview(self) -> tuple[int, ...]:
-        """The tokens so far."""
-        return tuple(self.history.generated)
-
-    def take(self, logits: Tensor) -> None:
-        """Choose the next token from ``logits``, ``[1, vocabulary]``."""
-        request = self.request
-        token = pick(logits[0], self.history, request.decoding, self.rng)
-        if token in request.stop_ids:
-            self.reason = "stop"
-            return
-        self.history.append(token)
-        if self.choices is not None:
-            self.choices.append(choice(logits[0], token, request.log_probs or 0))
-        self.rows = [Row((token,), self.rows[0].cache)]
-        if len(self.history.generated) == request.max_tokens:
-            self.reason = "length"
-
-    def end(self, reason: FinishReason) -> None:
-        """Take no further step, for a reason that only the caller knows."""
-        self.reason = reason
-
-    def sample(self) -> TokenSample:
-        """What there is, complete or cut short."""
-        choices = None if self.choices is None else tuple(self.choices)
-        return TokenSample(self.preview(), self.reason or "cancelled", choices)
-
-
-class BeamProgress:
-    """One request on its way through beam search; its rows are the live hypotheses."""
-
-    def __init__(self, request: TokenRequest, cache: KVCache) -> None:
-        self.request = request
-        self.reason: FinishReason | None = None
-        self.rows = [Row(request.prompt, cache)]
-        self.histories = [History(request.prompt)]
-        self.beams = Beams(
-            request.decoding.beams,
-            request.decoding.length_penalty,
-            request.stop_ids,
-            request.max_tokens,
-            n=request.best,
-            stop=request.stops,
-        )
-
-    @property
-    def done(self) -> bool:
-        """Whether nothing better can still be found."""
-        return self.reason is not None or self.beams.done
-
-    def preview(self) -> tuple[int, ...]:
-        """The best hypothesis so far."""
-        return self.sample().tokens
-
-    def take(self, logits: Tensor) -> None:
-        """Extend the hypotheses from ``logits``, ``[live, vocabulary]``."""
-        adjusted = [
-            adjust(row, history, self.request.decoding)
-            for row, history in zip(logits, self.histories, strict=True)
-        ]
-        parents, tokens = self.beams.step(torch.stack(adjusted).log_softmax(dim=-1))
-        heirs = {parent: i for i, parent in enumerate(parents)}
-        rows, histories = [], []
-        for i, (parent, token) in enumerate(zip(parents, tokens, strict=True)):
-            # The last heir takes the parent's cache over; the others copy it.
-            cache = self.rows[parent].cache
-            rows.append(Row((token,), cache if heirs[parent] == i else cache.fork()))
-            histories.append(self.histories[parent].fork(token))
-        self.rows, self.histories = rows, histories
-
-    def end(self, reason: FinishReason) -> None:
-        """Search no further, for a reason that only the caller knows."""
-        self.reason = reason
-
-    def sample(self) -> TokenSample:
-        """The best hypotheses so far."""
-        found = [self._sample_of(h) for h in self.beams.results()]
-        best = found[0] if found else TokenSample((), "cancelled")
-        return replace(best, alternatives=tuple(found[1:]))
-
-    def _sample_of(self, found: Hypothesis) -> TokenSample:
-        tokens = found.tokens
-        if tokens[-1] in self.request.stop_ids:
-            tokens = tokens[:-1]
-        limit: FinishReason = "length" if self.beams.done else "cancelled"
-        reason = "stop" if found.finished else self.reason or limit
-        return TokenSample(tokens, reason, score=found.score)
-
-
-Progress = SampleProgress | BeamProgress
+__all__ = [
+    "Autoregressive",
+    "BeamProgress",
+    "FinishReason",
+    "Progress",
+    "SampleProgress",
+    "TokenChoice",
+    "TokenRequest",
+    "TokenSample",
+]
+CHUNK = 256
+"""Tokens read at once when scoring; as many rows of logits are held."""
 
 
 class Autoregressive:
-    """The family's contract over a :class:`Decoder`."""
+    """The family's contract over a :class:`Network`; only a :class:`Decoder` can be trained.
 
-    def __init__(self, decoder: Decoder) -> None:
-        self.decoder = decoder
+    ``prefix``: where to keep what prompts begin with; None reads every prompt from its start.
+    ``speculate``: read guesses along where it pays. A network whose rows depend on what is read
+    with them is never given any, nor are beams.
+    """
+
+    def __init__(
+        self,
+        network: Network[Any],
+        prefix: PrefixCache[Any] | None = None,
+        *,
+        speculate: bool = True,
+    ) -> None:
+        self.network, self.prefix = network, prefix
+        self.speculate = speculate and network.invariant
 
     @property
     def config(self) -> DecoderConfig:
         """The description of the network."""
-        return self.decoder.config
+        return self.network.config
 
     def loss(self, batch: Tensor) -> Loss:
         """Mean cross-entropy in nats per predicted token.
 
         ``batch``: int64 ``[B, T]``; negative ids are padding, neither seen nor predicted.
-        Raises :class:`InvalidRequestError` if that leaves nothing to predict.
+        Raises :class:`InvalidRequestError` if that leaves nothing to predict, and
+        :class:`UnsupportedModelError` if the weights are packed.
         """
+        decoder = self.network
+        if not isinstance(decoder, Decoder):
+            raise UnsupportedModelError("packed weights have no gradients", remedy="Load floats.")
         real = batch >= 0
         predicted = real[:, 1:] & real[:, :-1]
         if not bool(predicted.any()):
             raise InvalidRequestError(
                 "batch", "has nothing to predict: no token stands next to another"
             )
-        hidden = self.decoder(batch.clamp(min=0), real=None if bool(real.all()) else real)
-        logits = self.decoder.logits(hidden[:, :-1])
+        hidden = decoder(batch.clamp(min=0), real=None if bool(real.all()) else real)
+        logits = decoder.logits(hidden[:, :-1])
         targets = batch[:, 1:].masked_fill(~predicted, -100)
         return Loss(F.cross_entropy(logits.flatten(0, 1), targets.flatten()))
 
-    def begin(self, request: TokenRequest, rng: torch.Generator) -> Progress:
-        """Check the request against the model and set out.
+    def weigh(self, request: TokenRequest) -> int:
+        """Bytes of cache that the request may come to hold, every hypothesis at full length.
 
         Raises :class:`InvalidRequestError` for an empty prompt, an id outside the vocabulary
         or a count below one, and :class:`ContextOverflowError`.
@@ -237,32 +113,86 @@ class Autoregressive:
         if len(prompt) + request.max_tokens > config.context:
             raise ContextOverflowError(len(prompt), request.max_tokens, config.context)
         check_vocabulary(request.decoding, config.vocabulary)
-        cache = self.decoder.new_cache()
+        # A beam search holds its hypotheses' old caches while it forks the new.
+        copies = 2 * request.decoding.beams if request.decoding.beams > 1 else 1
+        return copies * self.network.cache_bytes(len(prompt) + request.max_tokens)
+
+    def begin(self, request: TokenRequest, rng: torch.Generator) -> Progress:
+        """Check the request, as :meth:`weigh` does, and set out."""
+        self.weigh(request)
+        guide = None
+        if request.constraint is not None:
+            guide = request.constraint.begin(self.config.vocabulary, request.stop_ids)
+            if request.decoding.beams > 1 and not request.stop_ids:
+                raise InvalidRequestError(
+                    "beams",
+                    "need an end token to end a text that a constraint completes",
+                    remedy="Leave the end token in force, or set beams to 1.",
+                )
+        cache = self.network.new_cache()
+        progress: Progress
         if request.decoding.beams > 1:
-            return BeamProgress(request, cache)
-        return SampleProgress(request, rng, cache)
+            progress = BeamProgress(request, cache, guide)
+        else:
+            progress = SampleProgress(request, rng, cache, guide, speculate=self.speculate)
+        self._look_up(progress.rows[0])
+        return progress
 
     @torch.inference_mode()
-    def advance(self, progresses: Sequence[Progress]) -> None:
-        """Add one token to every sequence that is not done."""
-        live = [progress for progress in progresses if not progress.done]
-        logits = self._read([row for progress in live for row in progress.rows])
+    def advance(
+        self, progresses: Sequence[Progress], grants: Sequence[int]
+    ) -> Mapping[int, Exception]:
+        """Read what is granted of each sequence; add a token where nothing is left to read.
+
+        A grant counts tokens over all rows of a progress; a prompt may be read in parts, and of
+        guesses the first. A progress whose guesses prove right gains several tokens. What
+        cannot choose its token (scores that are no numbers, say) fails, and nothing else does.
+        """
+        rows, reads = [], []
+        company = 0
+        for progress, grant in zip(progresses, grants, strict=True):
+            if len(progress.rows) == 1:
+                (row,) = progress.rows
+                self._look_up(row)  # somebody else may have read on meanwhile
+                reads.append(min(grant, progress.demand))
+                company += min(grant, len(row.pending))
+            else:
+                reads += [1] * len(progress.rows)
+                company += len(progress.rows)
+            rows += progress.rows
+        logits = self._read(rows, reads)
+        failed: dict[int, Exception] = {}
         at = 0
-        for progress in live:
-            count = len(progress.rows)
-            progress.take(torch.stack(logits[at : at + count]))
-            at += count
+        for i, progress in enumerate(progresses):
+            scores = logits[at : at + len(progress.rows)]
+            at += len(progress.rows)
+            if not progress.rows[0].pending:
+                read, cache = progress.rows[0].prompt, progress.rows[0].cache
+                try:
+                    progress.take([row for each in scores for row in each])
+                except Exception as error:  # of this request, whatever it is
+                    failed[i] = error
+                    continue
+                if self.prefix is not None and read is not None:
+                    self.prefix.remember(read, cache)
+                if isinstance(progress, SampleProgress):
+                    progress.guess(company)
+        return failed
 
     def finish(self, progress: Progress) -> TokenSample:
-        """The tokens made so far."""
+        """The tokens made so far; where prefixes are kept, a next prompt may begin with them."""
+        if self.prefix is not None and isinstance(progress, SampleProgress):
+            read = [*progress.request.prompt, *progress.preview()]
+            self.prefix.remember(read, progress.rows[0].cache)
         return progress.sample()
 
     @torch.inference_mode()
     def next_log_probs(self, prompt: Sequence[int]) -> Tensor:
         """Log-probabilities ``[vocabulary]``, in nats, of the token after ``prompt``."""
         request = TokenRequest(tuple(prompt), 1, Decoding())
-        progress = self.begin(request, torch.Generator())
-        return self._read(progress.rows)[0].log_softmax(dim=-1).cpu()
+        self.weigh(request)
+        row = Row(request.prompt, self.network.new_cache())
+        return self._read([row], [len(prompt)])[0][0].log_softmax(dim=-1).cpu()
 
     @torch.inference_mode()
     def log_likelihood(
@@ -280,46 +210,47 @@ class Autoregressive:
             raise InvalidRequestError(
                 "text", f"token {bad[0]} is outside the vocabulary of {self.config.vocabulary:,}"
             )
-        tokens = tokens.to(self.decoder.device)
-        cache = self.decoder.new_cache()
+        cache = self.network.new_cache()
         pieces = [torch.empty(0)]
         for start in range(0, len(tokens) - 1, CHUNK):
             end = min(start + CHUNK, len(tokens) - 1)
-            hidden = self.decoder(tokens[None, start:end], caches=[cache])[0]
-            targets = tokens[start + 1 : end + 1]
-            for part, ids in zip(
-                torch.split(hidden, HEAD_ROWS), torch.split(targets, HEAD_ROWS), strict=True
-            ):
-                scored = self.decoder.logits(part).log_softmax(-1)
-                pieces.append(scored.gather(-1, ids.unsqueeze(-1)).squeeze(-1).cpu())
+            piece = Piece(tokens[start:end].tolist(), cache, wanted=end - start)
+            scored = self.network.step([piece])[0].log_softmax(-1)
+            targets = tokens[start + 1 : end + 1, None].to(scored.device)
+            pieces.append(scored.gather(-1, targets).squeeze(-1).cpu())
             report(end)
         return torch.cat(pieces)
 
-    def _read(self, rows: Sequence[Row]) -> list[Tensor]:
-        """Run the network over each row's pending tokens: the last position's logits of each."""
-        logits: dict[int, Tensor] = {}
-        decoding = [i for i, row in enumerate(rows) if len(row.pending) == 1]
-        if decoding:
-            batch = torch.tensor([rows[i].pending for i in decoding], device=self.decoder.device)
-            hidden = self.decoder(batch, caches=[rows[i].cache for i in decoding])
-            logits.update(zip(decoding, self.decoder.logits(hidden[:, -1]), strict=True))
-        prompts: dict[tuple[int, ...], int] = {}
-        for i, row in enumerate(rows):
-            if i in logits:
-                continue
-            twin = prompts.setdefault(row.pending, i)
-            if twin != i:
-                row.cache, logits[i] = rows[twin].cache.fork(), logits[twin]
-                continue
-            prompt = torch.tensor([row.pending], device=self.decoder.device)
-            hidden = self.decoder(prompt, caches=[row.cache])
-            logits[i] = self.decoder.logits(hidden[0, -1])
-        return [logits[i] for i in range(len(rows))]
+    def _look_up(self, row: Row) -> None:
+        """Go on from the past that is kept of the row's prompt, if that is further on."""
+        if self.prefix is None or row.prompt is None:
+            return
+        known = self.prefix.longest(row.prompt, beyond=len(row.prompt) - len(row.pending))
+        if known is not None:
+            row.cache, row.pending = known, row.prompt[known.length :]
 
+    def _read(self, rows: Sequence[Row], counts: Sequence[int]) -> list[Tensor]:
+        """Read ``counts[i]`` of row i's tokens; equal parts of equal prompts once.
 
-def choice(logits: Tensor, token: int, alternatives: int) -> TokenChoice:
-    """The record of one choice: ``logits`` ``[vocabulary]`` as the model gave them."""
-    log_probs = logits.float().log_softmax(dim=-1)
-    best = log_probs.topk(min(alternatives, len(log_probs)))
-    top = tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True))
-    return TokenChoice(token, float(log_probs[token]), top)
+        The scores ``[n, vocabulary]`` after the last pending token and each guess that was read.
+        """
+        first: dict[tuple[tuple[int, ...], int, int], int] = {}
+        twins = [
+            i if row.prompt is None else first.setdefault((row.prompt, len(row.pending), count), i)
+            for i, (row, count) in enumerate(zip(rows, counts, strict=True))
+        ]
+        read = [i for i, twin in enumerate(twins) if i == twin]
+        pieces = [
+            Piece(
+                (rows[i].pending + rows[i].guesses)[: counts[i]],
+                rows[i].cache,
+                max(0, counts[i] - len(rows[i].pending) + 1),
+            )
+            for i in read
+        ]
+        scores = dict(zip(read, self.network.step(pieces), strict=True))
+        for row, twin, count in zip(rows, twins, counts, strict=True):
+            row.pending = row.pending[count:]
+            if row is not rows[twin]:
+                row.cache = rows[twin].cache.fork()
+        return [scores[twin] for twin in twins]
