@@ -1,0 +1,1 @@
+"""What happened: receipts of what was made, and files that lose nothing."""
