@@ -5,9 +5,6 @@ from __future__ import annotations
 import pytest
 
 import studiolo
-from tests.cli.conftest import tiny
-
-__all__ = ["lm", "tiny"]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ NO_WHOLE_NUMBERS: list[Any] = [
 ]
 NO_STOPS: list[Any] = [
     *(None, 5, 2.5, True, b"a", {"a": 1}, {"a"}, object(), [1], ["a", None], [b"a"], [["a"]]),
-    *("", ["a", ""]),
+    *("", ["a", ""], "a\ud800"),
 ]
 NO_PROMPTS: list[Any] = [
     *(None, 5, 5.0, True, b"abc", bytearray(b"abc"), {5: 1}, {5, 6}, object()),

@@ -37,6 +37,8 @@ def stop_strings(value: object) -> tuple[str, ...]:
             raise InvalidRequestError("stop", f"must hold strings, not {_shown(text)}")
         if not text:
             raise InvalidRequestError("stop", "an empty string would stop at once")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InvalidRequestError("stop", "it holds half a character (a lone surrogate)")
     return tuple(value)
 
 

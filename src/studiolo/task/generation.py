@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
 from studiolo.family.autoregressive import (
     Autoregressive,
     FinishReason,
+    Progress,
+    SampleProgress,
     TokenChoice,
     TokenRequest,
     TokenSample,
 )
 from studiolo.modality.text.stream import StopMatcher, StreamDecoder
 from studiolo.modality.text.tokenizer import Tokenizer
+from studiolo.record.receipt import Asked, Rule
 from studiolo.runtime.loop import steps
 from studiolo.sampler.decoding import generator
 
@@ -40,7 +43,8 @@ class Generation:
 
     ``token_ids``: as generated, without the end token; a stop string's tokens are among them,
     its text is not. ``alternatives``: the other samples, or the next best of a beam search.
-    ``score``: of a beam search, log-probability over length to the length penalty.
+    ``score``: of a beam search, log-probability over length to the length penalty. ``asked``: the
+    request as it was carried out, with nothing left to be chosen.
     """
 
     text: str
@@ -48,6 +52,7 @@ class Generation:
     finish_reason: FinishReason
     usage: Usage
     seed: int
+    asked: Asked = field(repr=False)
     log_probs: tuple[TokenChoice, ...] | None = None
     score: float | None = None
     alternatives: tuple[Generation, ...] = ()
@@ -58,7 +63,7 @@ class Generation:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; what was not asked for is left out."""
         out = {name: value for name, value in asdict(self).items() if value is not None}
-        del out["alternatives"]
+        del out["alternatives"], out["asked"]
         if self.alternatives:
             out["alternatives"] = [each.to_dict() for each in self.alternatives]
         return out
@@ -72,7 +77,7 @@ class _Voice:
         for id in before[-1:]:
             self._decoder.push(id)  # new text is never the beginning of a text
         self._matcher = StopMatcher(stops)
-        self._heard = 0
+        self.heard = 0
         self._pieces: list[str] = []
 
     @property
@@ -86,15 +91,91 @@ class _Voice:
         return self._matcher.stopped
 
     def hear(self, tokens: Sequence[int], *, last: bool = False) -> str:
-        """The text that the tokens after those already heard make safe to show."""
+        """The text that the tokens after those already heard make safe to show.
+
+        ``heard`` counts them, up to the one that completes a stop string.
+        """
         piece = ""
-        for id in tokens[self._heard :]:
+        for id in tokens[self.heard :]:
+            if self.stopped:
+                break
             piece += self._matcher.push(self._decoder.push(id))[0]
-        self._heard = len(tokens)
+            self.heard += 1
         if last:
             piece += self._matcher.push(self._decoder.flush())[0] + self._matcher.flush()
         self._pieces.append(piece)
         return piece
+
+
+class Telling:
+    """A request that is ready to be carried out, and the texts of its sequences.
+
+    Whoever takes the steps begins ``request`` once with each of ``seeds``, shows every progress to
+    :meth:`hear` after each step, and hands the samples to :meth:`whole`.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        request: TokenRequest,
+        stops: Sequence[str],
+        seed: int,
+        count: int,
+    ) -> None:
+        self.request, self._tokenizer, self._stops = request, tokenizer, tuple(stops)
+        self.seeds = [(seed + i) % 2**63 for i in range(count)]
+        self.asked = _asked(request, stops, seed, count)
+        self._voices = [self._voice() for _ in self.seeds]
+
+    @property
+    def searching(self) -> bool:
+        """Whether the texts are known only at the end, as those of beams are."""
+        return self.request.decoding.beams > 1
+
+    def hear(self, i: int, progress: Progress, *, last: bool = False) -> str:
+        """What may be shown of the i-th sequence since last time; at a stop string, ends it."""
+        voice = self._voices[i]
+        piece = voice.hear(progress.preview(), last=last)
+        if voice.stopped and isinstance(progress, SampleProgress):
+            progress.end("stop", voice.heard)
+        elif voice.stopped and not progress.done:
+            progress.end("stop")
+        return piece
+
+    def whole(
+        self, samples: Sequence[TokenSample], first: float | None, seconds: float
+    ) -> Generation:
+        """The result. ``first``, ``seconds``: until the first token, and the last."""
+        every: list[tuple[TokenSample, str, int]] = []
+        for best, voice, seed in zip(samples, self._voices, self.seeds, strict=True):
+            others = [(other, self._voice()) for other in best.alternatives]
+            for sample, teller in ((best, voice), *others):
+                teller.hear(sample.tokens, last=True)
+                # A stop string may be complete only once half a character is given up.
+                ended = replace(sample, finish_reason="stop") if teller.stopped else sample
+                every.append((ended, teller.text, seed))
+        made = [
+            Generation(
+                text,
+                sample.tokens,
+                sample.finish_reason,
+                Usage(len(self.request.prompt), len(sample.tokens), first, seconds),
+                seed,
+                self.asked,
+                sample.choices,
+                sample.score,
+            )
+            for sample, text, seed in every
+        ]
+        total = sum(len(sample.tokens) for sample, _, _ in every)
+        return replace(
+            made[0],
+            usage=replace(made[0].usage, completion_tokens=total),
+            alternatives=tuple(made[1:]),
+        )
+
+    def _voice(self) -> _Voice:
+        return _Voice(self._tokenizer, self.request.prompt, self._stops)
 
 
 class TextStream:
@@ -105,24 +186,13 @@ class TextStream:
     reason ``cancelled``.
     """
 
-    def __init__(
-        self,
-        model: Autoregressive,
-        tokenizer: Tokenizer,
-        request: TokenRequest,
-        stops: Sequence[str],
-        seed: int,
-        count: int,
-    ) -> None:
-        self._model, self._tokenizer, self._request = model, tokenizer, request
-        self._stops = tuple(stops)
-        self._seeds = [(seed + i) % 2**63 for i in range(count)]
-        self._progresses = [model.begin(request, generator(each)) for each in self._seeds]
-        self._voices = [self._voice() for _ in range(count)]
+    def __init__(self, model: Autoregressive, telling: Telling) -> None:
+        self._model, self._telling = model, telling
+        self._progresses = [model.begin(telling.request, generator(seed)) for seed in telling.seeds]
         self._started = time.perf_counter()
         self._first: float | None = None
         self._last = self._started
-        self._pieces = self._beams() if request.decoding.beams > 1 else self._samples()
+        self._pieces = self._told()
         self._result: Generation | None = None
 
     def __iter__(self) -> Iterator[str]:
@@ -154,61 +224,39 @@ class TextStream:
         """The whole text, and why it ended; closes the stream."""
         self._pieces.close()
         if self._result is None:
-            self._result = self._whole()
+            # Up to the last token, however long the result was left lying.
+            seconds = self._last - self._started
+            samples = [self._model.finish(progress) for progress in self._progresses]
+            self._result = self._telling.whole(samples, self._first, seconds)
         return self._result
 
-    def _voice(self) -> _Voice:
-        return _Voice(self._tokenizer, self._request.prompt, self._stops)
-
-    def _steps(self) -> Iterator[None]:
+    def _told(self) -> Generator[str, None, None]:
         for _ in steps(self._model, self._progresses):
             self._last = time.perf_counter()
             if self._first is None:
                 self._first = self._last - self._started
-            yield
-
-    def _samples(self) -> Generator[str, None, None]:
-        for _ in self._steps():
-            for progress, voice in zip(self._progresses, self._voices, strict=True):
-                piece = voice.hear(progress.preview())
-                if voice.stopped:
-                    progress.end("stop")
-                if piece and voice is self._voices[0]:
-                    yield piece
-        if rest := self._voices[0].hear(self._progresses[0].preview(), last=True):
+            if not self._telling.searching:
+                pieces = [self._telling.hear(i, each) for i, each in enumerate(self._progresses)]
+                if pieces[0]:
+                    yield pieces[0]
+        rest = self._telling.hear(0, self._progresses[0], last=True)
+        if rest or self._telling.searching:
             yield rest
 
-    def _beams(self) -> Generator[str, None, None]:
-        for _ in self._steps():
-            pass
-        yield self._voices[0].hear(self._progresses[0].preview(), last=True)
 
-    def _whole(self) -> Generation:
-        # Up to the last token, however long the result was left lying.
-        seconds = self._last - self._started
-        samples, texts, seeds = [], [], []
-        for progress, voice, seed in zip(self._progresses, self._voices, self._seeds, strict=True):
-            best = self._model.finish(progress)
-            others = [(other, self._voice()) for other in best.alternatives]
-            for sample, teller in ((best, voice), *others):
-                teller.hear(sample.tokens, last=True)
-                # A stop string may be complete only once half a character is given up.
-                samples.append(replace(sample, finish_reason="stop") if teller.stopped else sample)
-                texts.append(teller.text)
-                seeds.append(seed)
-        made = [
-            self._generation(*each, seconds) for each in zip(samples, texts, seeds, strict=True)
-        ]
-        total = sum(len(sample.tokens) for sample in samples)
-        return replace(
-            made[0],
-            usage=replace(made[0].usage, completion_tokens=total),
-            alternatives=tuple(made[1:]),
-        )
-
-    def _generation(self, sample: TokenSample, text: str, seed: int, seconds: float) -> Generation:
-        count = len(sample.tokens)
-        usage = Usage(len(self._request.prompt), count, self._first, seconds)
-        return Generation(
-            text, sample.tokens, sample.finish_reason, usage, seed, sample.choices, sample.score
-        )
+def _asked(request: TokenRequest, stops: Sequence[str], seed: int, count: int) -> Asked:
+    rule = None
+    if request.constraint is not None:
+        asked = request.constraint.constraint
+        rule = Rule(kind=asked.kind, source=asked.source)
+    return Asked(
+        prompt=request.prompt,
+        max_tokens=request.max_tokens,
+        decoding=request.decoding.model_dump(mode="json"),
+        n=max(count, request.best),
+        seed=seed,
+        stop=tuple(stops),
+        ignore_eos=not request.stop_ids,
+        log_probs=request.log_probs,
+        constraint=rule,
+    )

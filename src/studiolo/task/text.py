@@ -10,13 +10,14 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from studiolo.bundle.layout import load_decoder
+from studiolo.bundle.layout import load_decoder, load_packed
 from studiolo.bundle.opening import OpenBundle, blaming
 from studiolo.bundle.store import Bundle
 from studiolo.errors import ChatTemplateError, InvalidRequestError, MalformedFileError
@@ -24,19 +25,26 @@ from studiolo.evaluation.likelihood import Likelihood, token_log_likelihoods
 from studiolo.family.autoregressive import Autoregressive, TokenRequest
 from studiolo.modality.text.conversation import encode_chat
 from studiolo.modality.text.tokenizer import Tokenizer
+from studiolo.modality.text.tools import ToolFormat, call_grammar, tool_format
 from studiolo.nn.config import DecoderConfig
+from studiolo.nn.native import best_player
+from studiolo.nn.network import Network
+from studiolo.record.receipt import Engine, Model, Output, Receipt
+from studiolo.sampler.constraint import KINDS, Constraint
 from studiolo.sampler.decoding import shape
+from studiolo.sampler.guide import Guides
 from studiolo.sampler.history import History
 from studiolo.sampler.settings import Decoding
 from studiolo.task.arguments import stop_strings, token_ids, whole
-from studiolo.task.generation import Generation, TextStream
+from studiolo.task.generation import Generation, Telling, TextStream
 
 Prompt = str | Sequence[int]
 Message = Mapping[str, object]
+Schema = Mapping[str, object] | bool | str
 MAX_SAMPLES = 128
 """As many as the OpenAI API draws at once; each keeps a cache of its own."""
 MAX_TOKENS = 256
-OPTIONS = ("max_tokens", "n", "seed", "stop", "ignore_eos", "log_probs")
+OPTIONS = ("max_tokens", "n", "seed", "stop", "ignore_eos", "log_probs", *KINDS)
 """What :meth:`LanguageModel.generate` takes besides the fields of :class:`Decoding`."""
 
 
@@ -68,17 +76,22 @@ class LanguageModel:
     ) -> None:
         self.bundle, self.tokenizer, self.model = bundle, tokenizer, model
         self.defaults = defaults
+        self._guides = Guides(tokenizer)
 
     @classmethod
-    def open(cls, bundle: Bundle, *, device: torch.device) -> LanguageModel:
-        """Read a bundle's weights: float32 on a CPU, bfloat16 on a GPU."""
-        dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    def open(cls, bundle: Bundle, *, device: torch.device, packed: bool = True) -> LanguageModel:
+        """Read a bundle's weights: packed or float32 on a CPU, bfloat16 on a GPU."""
         with blaming(bundle):
             opened = OpenBundle.of(bundle)
             _ = opened.config  # refuses early what is no language model
-            decoder = load_decoder(opened.checkpoint, dtype=dtype, device=device)
+            network: Network[Any]
+            if device.type == "cpu" and packed:
+                network = load_packed(opened.checkpoint, best_player())
+            else:
+                dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+                network = load_decoder(opened.checkpoint, dtype=dtype, device=device)
             recommended = _recommended(bundle, opened.checkpoint.generation)
-            return cls(bundle, opened.tokenizer, Autoregressive(decoder), recommended)
+            return cls(bundle, opened.tokenizer, Autoregressive(network), recommended)
 
     @property
     def name(self) -> str:
@@ -100,6 +113,10 @@ class LanguageModel:
         stop: str | Sequence[str] = (),
         ignore_eos: bool = False,
         log_probs: int | None = None,
+        json_schema: Schema | None = None,
+        regex: str | None = None,
+        grammar: str | None = None,
+        choices: Sequence[str] | None = None,
         **decoding: object,
     ) -> Generation:
         """Continue ``prompt`` (text, or token ids), raw: no chat template.
@@ -109,7 +126,9 @@ class LanguageModel:
         n best; the others are in ``alternatives``. ``seed``: 0 to 2**63 - 1; the i-th sample
         draws with ``seed + i``; None takes a random one, which the result names. ``stop``:
         strings that end the text and are not part of it. ``ignore_eos``: go on past the end
-        token. ``log_probs``: record each token's log-probability and this many alternatives.
+        token. ``log_probs``: record each token's log-probability and this many alternatives,
+        as the model gave them. ``json_schema`` (a mapping, or JSON text), ``regex``,
+        ``grammar`` (Lark) or ``choices``, one at most: what the text must be.
         ``decoding``: fields of :class:`Decoding`, over the model's recommended ones.
 
         Raises :class:`InvalidRequestError`, :class:`ContextOverflowError`.
@@ -122,11 +141,19 @@ class LanguageModel:
             stop=stop,
             ignore_eos=ignore_eos,
             log_probs=log_probs,
+            json_schema=json_schema,
+            regex=regex,
+            grammar=grammar,
+            choices=choices,
             **decoding,
         )
         return stream.run()
 
-    def stream(
+    def stream(self, prompt: Prompt, **options: Any) -> TextStream:
+        """As :meth:`generate`, but the first sample's text arrives piece by piece."""
+        return TextStream(self.model, self.prepare(prompt, **options))
+
+    def prepare(
         self,
         prompt: Prompt,
         *,
@@ -136,9 +163,13 @@ class LanguageModel:
         stop: str | Sequence[str] = (),
         ignore_eos: bool = False,
         log_probs: int | None = None,
+        json_schema: Schema | None = None,
+        regex: str | None = None,
+        grammar: str | None = None,
+        choices: Sequence[str] | None = None,
         **decoding: object,
-    ) -> TextStream:
-        """As :meth:`generate`, but the first sample's text arrives piece by piece."""
+    ) -> Telling:
+        """As :meth:`generate`, up to where the work begins: for one who takes the steps."""
         _check_names(decoding, OPTIONS)
         settings = self.defaults.replaced(**decoding)
         if max_tokens is not None:
@@ -154,6 +185,9 @@ class LanguageModel:
                     "are not recorded along a beam search",
                     remedy="Each text has a score; `score` gives the log-probabilities of a text.",
                 )
+        constraint = Constraint.asked(
+            json_schema=json_schema, regex=regex, grammar=grammar, choices=choices
+        )
         ids = tuple(self._encode(prompt))
         if max_tokens is None:
             max_tokens = max(1, min(MAX_TOKENS, self.config.context - len(ids)))
@@ -165,23 +199,45 @@ class LanguageModel:
             stops=self._stop_test(stops) if stops and settings.beams > 1 else None,
             log_probs=log_probs,
             best=n if settings.beams > 1 else 1,
+            constraint=None if constraint is None else self._guides.compile(constraint),
         )
         count = 1 if settings.beams > 1 else n
-        return TextStream(self.model, self.tokenizer, request, stops, seed, count)
+        return Telling(self.tokenizer, request, stops, seed, count)
 
     def chat(self, messages: Sequence[Message], **options: Any) -> Generation:
         """Answer a conversation through the model's chat template.
 
         ``messages``: ``{"role": …, "content": …}`` in order; ``tools`` among the options goes
-        to the template, the others are those of :meth:`generate`. Raises
-        :class:`ChatTemplateError` when there is no template or it rejects the messages.
+        to the template, and ``tool_choice`` (``"required"``, ``"auto"`` or a tool's name) makes
+        calls of them right: :func:`~studiolo.modality.text.tools.call_grammar`. The other
+        options are those of :meth:`generate`. Raises :class:`ChatTemplateError` when there is
+        no template or it rejects the messages.
         """
         return self.stream_chat(messages, **options).run()
 
     def stream_chat(self, messages: Sequence[Message], **options: Any) -> TextStream:
         """As :meth:`chat`, but the answer arrives piece by piece."""
         tools: Any = options.pop("tools", None)
-        return self.stream(self.encode_chat(messages, tools=tools), **options)
+        choice = options.pop("tool_choice", None)
+        prompt = self.encode_chat(messages, tools=tools)
+        if choice is None:
+            return self.stream(prompt, **options)
+        for kind in KINDS:
+            if options.get(kind) is not None:
+                raise InvalidRequestError("tool_choice", f"is a constraint, and so is {kind}")
+        options["grammar"] = call_grammar(tools or (), choice, self.tool_format)
+        try:
+            return self.stream(prompt, **options)
+        except InvalidRequestError as error:
+            if error.field != "grammar":
+                raise
+            message = error.message.removeprefix("grammar: ")
+            raise InvalidRequestError("tools", message, remedy=error.remedy) from error
+
+    @property
+    def tool_format(self) -> ToolFormat:
+        """How this model writes calls of tools; :class:`ToolCallReader` reads them."""
+        return tool_format(self.tokenizer.chat_template)
 
     def encode_chat(
         self, messages: Sequence[Message], *, tools: Sequence[Message] | None = None
@@ -196,6 +252,26 @@ class LanguageModel:
                 remedy="It is a base model: use `generate`, or choose an instruct model.",
             )
         return encode_chat(self.tokenizer, messages, tools)
+
+    def receipt(self, generation: Generation) -> Receipt:
+        """What it takes to make ``generation``, which is this model's, again to the bit.
+
+        Raises :class:`InvalidRequestError` for one that was cancelled.
+        """
+        libraries = ["torch"] if generation.asked.constraint is None else ["llguidance", "torch"]
+        return Receipt.of(
+            Engine(
+                studiolo=version("studiolo"),
+                arithmetic=self.model.network.identity,
+                libraries={name: version(name) for name in libraries},
+            ),
+            Model(name=self.name, weights=self.bundle.digest),
+            generation.asked,
+            [
+                Output.of(each.token_ids, each.finish_reason, each.text, each.log_probs, each.score)
+                for each in (generation, *generation.alternatives)
+            ],
+        )
 
     def next_log_probs(self, prompt: Prompt) -> Tensor:
         """Natural-log probability of every token of the vocabulary in the next place: ``[V]``."""
