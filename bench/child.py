@@ -13,9 +13,10 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from bench.contestants import Contestant
 
@@ -43,8 +44,22 @@ def timed(contestant: Contestant, prompt: Sequence[int], count: int) -> tuple[li
     return [moment - start for moment in times], made
 
 
-def main(module: str, model: str, threads: int) -> None:
-    """Load, say so, and answer until the input ends."""
+def answered(contestant: Contestant, request: Mapping[str, Any]) -> dict[str, object]:
+    """One request, timed or not."""
+    prompt, count = request["prompt"], request["count"]
+    if not request["timed"]:
+        return {"ids": contestant.continuation(prompt, count)}
+    ticks, made = timed(contestant, prompt, count)
+    return {"ticks": ticks, "made": made}
+
+
+def serve(
+    module: str,
+    model: str,
+    threads: int,
+    answer: Callable[[Any, Mapping[str, Any]], Mapping[str, object]],
+) -> None:
+    """Load, say so, and answer until the input ends; each answer also says the peak memory."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -52,17 +67,12 @@ def main(module: str, model: str, threads: int) -> None:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
-    contestant: Contestant = import_module(module).CONTESTANT(model, threads)
+    contestant = import_module(module).CONTESTANT(model, threads)
     say(ready=contestant.version)
     for line in sys.stdin:
-        request = json.loads(line)
-        prompt, count = request["prompt"], request["count"]
-        if not request["timed"]:
-            say(ids=contestant.continuation(prompt, count), peak_bytes=peak_bytes())
-            continue
-        ticks, made = timed(contestant, prompt, count)
-        say(ticks=ticks, made=made, peak_bytes=peak_bytes())
+        values = answer(contestant, json.loads(line))
+        say(**values, peak_bytes=peak_bytes())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    serve(sys.argv[1], sys.argv[2], int(sys.argv[3]), answered)

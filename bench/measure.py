@@ -63,8 +63,8 @@ class Standing:
     foreign: list[float] = field(default_factory=list)
 
     def spread(self, key: str) -> Spread | None:
-        """Over the rounds that succeeded."""
-        values = [values[key] for values in self.rounds if values is not None]
+        """Over the rounds that succeeded; None where there is no such number."""
+        values = [values[key] for values in self.rounds if values is not None and key in values]
         return Spread.of(values) if values else None
 
 
@@ -82,7 +82,7 @@ def ratio(metric: Metric, standing: Standing, home: Standing) -> Spread | None:
     both = [
         (theirs[metric.key], ours[metric.key])
         for theirs, ours in zip(standing.rounds, home.rounds, strict=False)
-        if theirs is not None and ours is not None
+        if theirs is not None and ours is not None and metric.key in theirs and metric.key in ours
     ]
     if not both:
         return None
@@ -101,14 +101,19 @@ def agreement(ids: Sequence[int], reference: Sequence[int]) -> int:
     return same
 
 
-def summary(standings: Sequence[Standing], home: str, reference: str) -> dict[str, object]:
+def summary(
+    standings: Sequence[Standing],
+    home: str,
+    reference: str,
+    metrics: Sequence[Metric] = METRICS,
+) -> dict[str, object]:
     """Everything, for JSON: raw rounds, spreads, ratios to ``home``, agreement."""
     by_name = {standing.name: standing for standing in standings}
     ours, sure = by_name.get(home), by_name.get(reference)
     result: dict[str, object] = {}
     for standing in standings:
         known: dict[str, object] = asdict(standing)
-        for metric in METRICS:
+        for metric in metrics:
             spread = standing.spread(metric.key)
             against = ratio(metric, standing, ours) if ours else None
             known[metric.key] = {

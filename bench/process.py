@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,9 +27,19 @@ class ContestantError(Exception):
 
 
 class Process:
-    """A running contestant; a context manager. ``seconds_to_ready`` counts from its start."""
+    """A running contestant; a context manager. ``seconds_to_ready`` counts from its start.
 
-    def __init__(self, module: str, model: str, threads: int, patience: float = 600.0) -> None:
+    ``child``: the module that loads the contestant and answers, as :mod:`bench.child` does.
+    """
+
+    def __init__(
+        self,
+        module: str,
+        model: str,
+        threads: int,
+        patience: float = 600.0,
+        child: str = "bench.child",
+    ) -> None:
         self._patience = patience
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end
         counts = dict.fromkeys(
@@ -37,7 +48,7 @@ class Process:
         offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
         start = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bench.child", module, model, str(threads)],
+            [sys.executable, "-m", child, module, model, str(threads)],
             cwd=ROOT,
             env=os.environ | counts | offline,
             stdin=subprocess.PIPE,
@@ -65,7 +76,10 @@ class Process:
 
     def ask(self, prompt: list[int], count: int, *, timed: bool) -> dict[str, Any]:
         """Send one request and wait for its answer; raises :class:`ContestantError`."""
-        request = {"prompt": prompt, "count": count, "timed": timed}
+        return self.send({"prompt": prompt, "count": count, "timed": timed})
+
+    def send(self, request: Mapping[str, object]) -> dict[str, Any]:
+        """Send any request and wait for its answer; raises :class:`ContestantError`."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")

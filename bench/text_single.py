@@ -12,13 +12,10 @@ ids of 16 tokens, so that nobody can be fast by being wrong.
 from __future__ import annotations
 
 import json
-import os
 import platform
-import resource
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +23,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 if __name__ == "__main__":  # as a script, only this folder is on the path
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -35,33 +31,16 @@ from bench.contestants import ENTRANTS, Entrant
 from bench.measure import COMPARED, NEW_TOKENS, PROMPTS, Standing, summary, timings
 from bench.process import ContestantError, Process
 from bench.requantised import as_q8_0
+from bench.rounds import chosen, rounds, warn
 from bench.table import plot, require_plotting, standings_table
 from studiolo.bundle.catalogue import DEFAULT_MODEL
 from studiolo.bundle.opening import OpenBundle
 from studiolo.bundle.pull import ensure
-from studiolo.errors import InvalidRequestError, StudioloError
+from studiolo.errors import StudioloError
 
 HOME, REFERENCE = "studiolo", "transformers"
 PROSE = Path(__file__).with_name("prose.txt")
-NOISY = 0.1
 WIDTH = 150  # of the table where there is no terminal
-
-
-def busy_seconds() -> float | None:
-    """Processor seconds that anything on this machine has used (Linux), stolen ones included."""
-    stat = Path("/proc/stat")
-    if not stat.exists():
-        return None
-    user, nice, system, _idle, _wait, irq, softirq, steal = (
-        int(x) for x in stat.read_text().split("\n", 1)[0].split()[1:9]
-    )
-    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def own_seconds() -> float:
-    """Processor seconds of this process and of those contestants that have ended."""
-    uses = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
 def run_round(
@@ -86,34 +65,6 @@ def run_round(
             for length, prompt in prompts.items():
                 into.ids[length] = process.ask(prompt, COMPARED, timed=False)["ids"][:COMPARED]
     return values
-
-
-def watched(
-    entrant: Entrant, model: str, threads: int, prompts: Mapping[int, list[int]], into: Standing
-) -> None:
-    """One round, its failure noted, and how much of the machine others took meanwhile."""
-    busy, own, start = busy_seconds(), own_seconds(), time.perf_counter()
-    try:
-        into.rounds.append(run_round(entrant, model, threads, prompts, into))
-    except ContestantError as error:
-        into.rounds.append(None)
-        into.problem = str(error)
-    after = busy_seconds()
-    if busy is not None and after is not None:
-        capacity = (time.perf_counter() - start) * (os.cpu_count() or 1)
-        into.foreign.append(max(0.0, (after - busy - (own_seconds() - own)) / capacity))
-
-
-def chosen(names: str | None) -> list[Entrant]:
-    """The entrants asked for, in the list's order; raises :class:`InvalidRequestError`."""
-    if names is None:
-        return list(ENTRANTS)
-    wanted = [name.strip() for name in names.split(",")]
-    unknown = sorted(set(wanted) - {entrant.name for entrant in ENTRANTS})
-    if unknown:
-        known = ", ".join(entrant.name for entrant in ENTRANTS)
-        raise InvalidRequestError("contestants", f"{', '.join(unknown)} not among {known}")
-    return [entrant for entrant in ENTRANTS if entrant.name in wanted]
 
 
 def prepare(
@@ -177,7 +128,7 @@ def bench(
     """Prepare, run the rounds, report; returns the exit code."""
     if plot_file is not None:
         require_plotting()
-    entrants = chosen(contestants)
+    entrants = chosen(ENTRANTS, contestants)
     with tempfile.TemporaryDirectory(prefix="studiolo-bench-") as scratch:
         bundle = OpenBundle.of(ensure(model))
         ids = bundle.tokenizer.encode(PROSE.read_text())
@@ -185,7 +136,13 @@ def bench(
         console.print(f"Preparing {bundle.bundle.name} …")
         paths, missing = prepare(bundle, entrants, Path(scratch))
         standings = {e.name: Standing(e.name) for e in entrants if e.name in paths}
-        finished = rounds(console, entrants, paths, prompts, standings, repeats, threads)
+        by_name = {entrant.name: entrant for entrant in entrants}
+
+        def measured(standing: Standing) -> dict[str, float]:
+            entrant = by_name[standing.name]
+            return run_round(entrant, paths[standing.name], threads, prompts, standing)
+
+        finished = rounds(console, list(standings.values()), repeats, measured)
     shown = list(standings.values())
     sure = REFERENCE if REFERENCE in standings and standings[REFERENCE].ids else HOME
     title = f"{bundle.bundle.name}, one stream, {threads} threads, {finished} of {repeats} rounds"
@@ -202,7 +159,7 @@ def bench(
             )
         else:
             console.print(f"[dim]{entrant.name}: {entrant.note}[/dim]")
-    warn(console, shown)
+    warn(console, shown, HOME)
     if json_file is not None:
         record = {
             "machine": {"processor": platform.processor() or platform.machine()},
@@ -219,55 +176,6 @@ def bench(
     if finished < repeats:
         return 130
     return 1 if any(standing.problem for standing in shown) else 0
-
-
-def rounds(
-    console: Console,
-    entrants: Sequence[Entrant],
-    paths: Mapping[str, str],
-    prompts: Mapping[int, list[int]],
-    standings: Mapping[str, Standing],
-    repeats: int,
-    threads: int,
-) -> int:
-    """All rounds, alternating; Ctrl-C ends them early. Returns how many were finished."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=repeats * len(standings))
-        for done in range(repeats):
-            try:
-                for entrant in entrants:
-                    if entrant.name not in standings:
-                        continue
-                    progress.update(task, description=f"round {done + 1}: {entrant.name}")
-                    if not console.is_terminal:
-                        console.print(f"round {done + 1} of {repeats}: {entrant.name}")
-                    watched(entrant, paths[entrant.name], threads, prompts, standings[entrant.name])
-                    progress.advance(task)
-            except KeyboardInterrupt:
-                console.print("Stopped; what was measured follows.", style="yellow")
-                return done
-    return repeats
-
-
-def warn(console: Console, standings: Sequence[Standing]) -> None:
-    """Say aloud what makes the table worth less."""
-    if not any(standing.name != HOME and standing.spread("start") for standing in standings):
-        console.print(
-            "NO PEER TOOK PART: this compares Studiolo with nothing. "
-            "pip install 'studiolo\\[bench]'",
-            style="bold red",
-        )
-    for standing in standings:
-        if standing.problem:
-            console.print(f"{standing.name} failed: {standing.problem}", style="red", markup=False)
-    noisy = [share for standing in standings for share in standing.foreign]
-    if noisy and max(noisy) > NOISY:
-        console.print(
-            f"Others, here or on the same host, took up to {max(noisy):.0%} of the processors "
-            "during a measurement: repeat it when the machine is quiet.",
-            style="bold yellow",
-        )
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ class Contestant(Protocol):
 
 @dataclass(frozen=True)
 class Entrant:
-    """One line of the list. ``reads``: "any" bundle, "gguf" as it is, "q8_0"
-    for a GGUF rewritten so, or a Hugging Face "directory"."""
+    """One line of the list. ``reads``: "any" bundle, "gguf" as it is, "q4_0" or "q8_0"
+    for a GGUF rewritten so, a Hugging Face "directory", or that exported as "onnx" or "int8"."""
 
     name: str
     module: str
@@ -55,7 +55,7 @@ ENTRANTS = (
         "studiolo",
         "pip install -e .",
         "any",
-        "LanguageModel.stream, float32 on the file's dequantised weights",
+        "LanguageModel.stream in its defaults, on the file's own blocks",
     ),
     Entrant(
         "transformers",
@@ -86,3 +86,94 @@ ENTRANTS = (
         "so it reads more bytes per token than llama.cpp does; see the last column",
     ),
 )
+
+SERVERS = (
+    Entrant(
+        "studiolo",
+        "bench.contestants.studiolo_serving",
+        "studiolo",
+        "pip install -e .",
+        "any",
+        "runtime.Engine in process, in its defaults, on the file's own blocks",
+    ),
+    Entrant(
+        "llama.cpp",
+        "bench.contestants.llama_cpp_serving",
+        "xllamacpp",
+        "pip install 'studiolo[bench]'",
+        "gguf",
+        "its server through xllamacpp, on the same file; the handler is called in process, not "
+        "over HTTP; a slot for each stream",
+    ),
+    Entrant(
+        "llama.cpp-q4_0",
+        "bench.contestants.llama_cpp_serving",
+        "xllamacpp",
+        "pip install 'studiolo[bench]'",
+        "q4_0",
+        "the same server on the same weights rounded to Q4_0, the format that it computes fastest",
+    ),
+    Entrant(
+        "llama.cpp-q8_0",
+        "bench.contestants.llama_cpp_serving",
+        "xllamacpp",
+        "pip install 'studiolo[bench]'",
+        "q8_0",
+        "the same server on the same weights rounded to Q8_0",
+    ),
+    Entrant(
+        "openvino",
+        "bench.contestants.openvino_serving",
+        "openvino_genai",
+        "pip install 'studiolo[bench]'",
+        "q8_0",
+        "OpenVINO GenAI's ContinuousBatchingPipeline in process, in its defaults but without its "
+        "prefix cache, on the same weights rounded to Q8_0, which its documentation advises",
+    ),
+    Entrant(
+        "transformers",
+        "bench.contestants.transformers_serving",
+        "transformers",
+        "pip install 'studiolo[bench]'",
+        "directory",
+        "one batched generate in process, float32; it lets no request in while it runs, so it has "
+        "no first token beside a long prompt",
+    ),
+)
+"""Who takes part in ``text_serving.py``."""
+
+EMBEDDERS = (
+    Entrant(
+        "studiolo",
+        "bench.contestants.studiolo_embedder",
+        "studiolo",
+        "pip install -e .",
+        "directory",
+        "EmbeddingModel.embed, float32",
+    ),
+    Entrant(
+        "sentence-transformers",
+        "bench.contestants.sentence_transformers_embedder",
+        "sentence_transformers",
+        "pip install 'studiolo[bench]'",
+        "directory",
+        "encode in its defaults, float32",
+    ),
+    Entrant(
+        "onnxruntime",
+        "bench.contestants.onnx_embedder",
+        "onnxruntime",
+        "pip install 'studiolo[bench]'",
+        "onnx",
+        "float32, exported by torch.onnx, which its start-up does not include",
+    ),
+    Entrant(
+        "onnxruntime-int8",
+        "bench.contestants.onnx_embedder",
+        "onnxruntime",
+        "pip install 'studiolo[bench]'",
+        "int8",
+        "the same after its dynamic quantisation in its defaults, weights as int8",
+    ),
+)
+"""Who takes part in ``embeddings.py``."""

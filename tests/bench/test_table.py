@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.contestants import ENTRANTS
 from bench.measure import METRICS, Standing
+from bench.rounds import chosen
 from bench.table import plot, require_plotting, standings_table
-from bench.text_single import chosen
 from studiolo.errors import InvalidRequestError, MissingExtraError
 
 
@@ -39,9 +40,12 @@ def test_table_stands_without_peers_and_with_failures() -> None:
 
 
 def test_unknown_contestant_is_refused_by_name() -> None:
-    assert [entrant.name for entrant in chosen("openvino,studiolo")] == ["studiolo", "openvino"]
+    assert [entrant.name for entrant in chosen(ENTRANTS, "openvino,studiolo")] == [
+        "studiolo",
+        "openvino",
+    ]
     with pytest.raises(InvalidRequestError, match="nobody"):
-        chosen("studiolo,nobody")
+        chosen(ENTRANTS, "studiolo,nobody")
 
 
 def test_plot_or_the_extra_that_it_needs(tmp_path: Path) -> None:
