@@ -20,7 +20,8 @@ HEAD = """# The command line
 `studiolo COMMAND --help` says the same in the terminal. Everywhere: messages and progress go
 to standard error, so that what a command prints can be piped; errors are one message and an
 exit code (2 for a wrong request, 1 for what else can go wrong, 130 after Ctrl-C, 70 for a fault of
-Studiolo itself, whose traceback `STUDIOLO_DEBUG=1` shows). Models live under `STUDIOLO_HOME`,
+Studiolo itself, whose traceback `STUDIOLO_DEBUG=1` shows; of `replay`, 1 when the bits differ and 3
+when there is nothing to compare). Models live under `STUDIOLO_HOME`,
 by default the platform's directory for user data.
 """
 

@@ -1,4 +1,4 @@
-"""What every test may ask for: a home of its own, the starter model, and proofs.
+"""What every test may ask for: a home of its own, the starter and a tiny model, and proofs.
 
 A *proof* is a test whose full count takes too long for every run. It asks
 ``proof(name, short=..., full=...)`` how much to do: the short count as a rule, the full
@@ -22,6 +22,10 @@ from tests.proofs import Outcome, record
 os.environ.setdefault("OMP_NUM_THREADS", str(min(4, os.cpu_count() or 1)))
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+TEMPLATE = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
 ROOT = Path(__file__).resolve().parent.parent
 OUTCOME = pytest.StashKey[Outcome]()
 
@@ -56,9 +60,7 @@ def proof(request: pytest.FixtureRequest) -> Callable[..., int]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Iterator[None]:  # pragma: no cover - pytest's own plumbing
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     report = yield
     outcome = item.config.stash.get(OUTCOME, None)
     if outcome is not None and call.when == "call" and item.nodeid in outcome.asked:
@@ -88,6 +90,15 @@ def starter() -> Path:
     return ensure(DEFAULT_MODEL).path
 
 
+@pytest.fixture(scope="session")
+def encoder() -> Path:
+    """The directory of the catalogue's default encoder, pulled once if it is not there."""
+    from studiolo.bundle.catalogue import DEFAULT_ENCODER
+    from studiolo.bundle.pull import ensure
+
+    return ensure(DEFAULT_ENCODER).path
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty STUDIOLO_HOME that this test alone sees."""
@@ -95,3 +106,74 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path.mkdir()
     monkeypatch.setenv("STUDIOLO_HOME", str(path))
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a Hugging Face directory: a random Llama of two layers with a tokenizer."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    spelled = Tokenizer(models.BPE())
+    spelled.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    spelled.decoder = decoders.ByteLevel()
+    spelled.train_from_iterator(
+        ["the cat sat on the mat", "after the rain the streets were wet"] * 8,
+        trainers.BpeTrainer(
+            vocab_size=320,
+            special_tokens=["<|eos|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        ),
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=spelled, eos_token="<|eos|>")
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(path)
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=spelled.get_vocab_size(),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        bos_token_id=None,
+        eos_token_id=0,
+        tie_word_embeddings=False,
+    )
+    LlamaForCausalLM(config).save_pretrained(path)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a Hugging Face directory: a random BERT of two layers, one token a byte."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    path = tmp_path_factory.mktemp("models") / "tiny-encoder"
+    letters = ["[PAD]", "[CLS]", "[SEP]", *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    spelled = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
+    spelled.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    spelled.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=spelled, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]"
+    )
+    tokenizer.save_pretrained(path)
+    torch.manual_seed(7)
+    config = BertConfig(
+        vocab_size=len(letters),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=24,
+    )
+    BertModel(config).save_pretrained(path)
+    return str(path)

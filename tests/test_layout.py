@@ -13,13 +13,13 @@ SOURCE = ROOT / "src" / "studiolo"
 ELSEWHERE = {
     "bundle/landing.py": "partial files, resumption, checksums: bundle/test_pull and each source",
     "bundle/layout/rope.py": "both spellings: bundle/layout/test_config; scalings: nn/test_decoder",
-    "bundle/licence.py": "acceptance, its record, changed terms: bundle/test_pull",
     "bundle/sources/directory.py": "the same copy as of a file: bundle/sources/test_file",
     "errors.py": "raised, and their words looked at, wherever something can go wrong",
     "family/contract.py": "protocols and plain values; its families' tests are its tests",
     "modality/text/blueprint.py": "what both vocabularies fill and test_tokenizer holds to others",
     "modality/text/bounded_jinja.py": "its bounds and its sandbox: modality/text/test_chat",
     "modality/text/spelling.py": "bytes and text of every token: modality/text/test_tokenizer",
+    "nn/network.py": "protocols and a plain value; its networks' tests are its tests",
     "task/generation.py": "streams, stops, samples and results as people get them: task/test_text",
 }
 """Modules without a test file of their own, and why."""

@@ -19,6 +19,13 @@ def real_texts(count: int, least: int = 2500) -> list[str]:
     return found
 
 
+def prose(least: int) -> str:
+    """The beginning of the language reference, ``least`` characters of it."""
+    text = "\n".join(text for _, text in sorted(topics.topics.items()))[:least]
+    assert len(text) == least
+    return text
+
+
 def source(module: str) -> str:
     """The source of a module of the standard library."""
     spec = importlib.util.find_spec(module)

@@ -12,20 +12,10 @@ from studiolo.bundle.checkpoint import Checkpoint
 from studiolo.bundle.gguf import GGUFFile
 from studiolo.bundle.gguf_names import gguf_checkpoint
 from studiolo.bundle.huggingface import write_directory
+from tests import reference
 from tests.bundle.gguf_files import write_gguf
 
-SIZES = {
-    "vocab_size": 97,
-    "hidden_size": 48,
-    "intermediate_size": 80,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 6,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-    "pad_token_id": 0,
-}
+SIZES = reference.SIZES | {"num_hidden_layers": 3}
 GPT2 = {"vocab_size": 97, "n_positions": 64, "n_embd": 48, "n_layer": 3, "n_head": 4}
 MODELS: dict[str, dict[str, Any]] = {
     "gpt2": {"model_type": "gpt2", **GPT2},

@@ -20,6 +20,14 @@ from typing import Any
 
 from studiolo.errors import StudioloError
 
+FILE = "toy.gguf"
+"""The one file of the catalogue's model ``toy``."""
+
+
+def url_source(address: str) -> str:
+    """The catalogue's entry for the model ``toy`` on a site."""
+    return f'[[models.toy.sources]]\nkind = "url"\nurl = "{address}/{FILE}"\n'
+
 
 @dataclass
 class Site:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import pickle
@@ -331,9 +332,7 @@ def test_any_header_gives_tensors_or_a_named_error(
     tmp_path: Path, header: dict[str, Any], data: bytes
 ) -> None:
     path = directory(tmp_path, model__safetensors=safetensors(header, data))
-    try:
+    with contextlib.suppress(StudioloError):
         checkpoint = read_directory(path)
         for name in checkpoint.names:
-            checkpoint.tensor(name)
-    except StudioloError:
-        pass
+            assert list(checkpoint.tensor(name).shape) == header[name]["shape"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import random
 import shutil
@@ -23,26 +22,21 @@ from studiolo.bundle.pull import ensure, pull
 from studiolo.errors import (
     ChecksumError,
     InvalidRequestError,
-    LicenceNotAcceptedError,
     NoSpaceError,
     SourceError,
     StudioloError,
     UnknownModelError,
 )
 from tests.bundle.serving import (
+    FILE,
     catalogue,
     closed_port,
     noise,
     serve,
     sha256,
+    url_source,
     wheel,
 )
-
-FILE = "toy.gguf"
-
-
-def url_source(address: str) -> str:
-    return f'[[models.toy.sources]]\nkind = "url"\nurl = "{address}/{FILE}"\n'
 
 
 def leftovers(home: Path) -> list[Path]:
@@ -186,37 +180,6 @@ def test_a_disk_that_fills_up_midway_keeps_what_has_arrived(
         pull("toy")
         assert site.asked[-1][1] is not None, "the second pull should have gone on midway"
     assert (home / "models" / "toy" / FILE).read_bytes() == content
-
-
-TERMS = """terms = { url = "https://example.org/terms", summary = "Be kind." }"""
-
-
-def test_terms_must_be_accepted_once(home: Path) -> None:
-    content = noise(100)
-    with serve({FILE: content}) as site:
-        catalogue(home, {FILE: content}, url_source(site.address), extra=TERMS)
-        with pytest.raises(LicenceNotAcceptedError, match="Be kind") as caught:
-            pull("toy")
-        assert "--accept-licence" in str(caught.value.remedy)
-        assert site.asked == []
-        pull("toy", accept_licence=True)
-        record = json.loads((home / "licences.json").read_text())
-        assert record["toy"]["terms"]["url"] == "https://example.org/terms"
-        assert record["toy"]["accepted"].startswith("20")
-        store.remove("toy")
-        pull("toy")  # accepted before
-        store.remove("toy")
-        changed = TERMS.replace("kind", "kinder")
-        catalogue(home, {FILE: content}, url_source(site.address), extra=changed)
-        with pytest.raises(LicenceNotAcceptedError, match="kinder"):
-            pull("toy")
-
-
-def test_a_record_of_licences_that_cannot_be_read_is_named(home: Path) -> None:
-    catalogue(home, {FILE: b"x"}, url_source("http://127.0.0.1:9"), extra=TERMS)
-    (home / "licences.json").write_text("[")
-    with pytest.raises(StudioloError, match=r"licences\.json"):
-        pull("toy", accept_licence=True)
 
 
 def test_a_damaged_bundle_is_replaced_by_the_next_pull(home: Path) -> None:

@@ -38,6 +38,17 @@ def test_a_gguf_by_its_path_is_the_same_model(run: Run, starter: Path) -> None:
     assert "not recorded" in shown
 
 
+def test_an_encoder(run: Run, encoder: Path) -> None:
+    found = run("inspect", encoder.name, "--json").json
+    assert found["architecture"] == "bert"
+    assert found["context_length"] == 256
+    assert found["sizes"]["layers"] == 6
+    assert "note" not in found
+    shown = " ".join(run("inspect", encoder.name).out.split())
+    assert "6 layers of width 384, MLP 1,536, 12 heads of 32" in shown
+    assert "384 numbers, the mean of the last layer's vectors, scaled to length 1" in shown
+
+
 def test_a_hugging_face_directory(run: Run, tiny: str) -> None:
     found = run("inspect", tiny, "--json").json
     assert found["format"] == "Hugging Face directory"

@@ -36,6 +36,7 @@ from studiolo.bundle.manifest import (
 from studiolo.errors import InvalidRequestError, MalformedFileError, UnknownModelError
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_ENCODER = "all-minilm-l6-v2"
 _MAX_BYTES = 4 << 20
 
 

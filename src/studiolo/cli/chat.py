@@ -12,6 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from studiolo.cli.constraining import (
+    ChoiceOption,
+    GrammarOption,
+    RegexOption,
+    SchemaOption,
+    constraint_arguments,
+)
 from studiolo.cli.conversation import Conversation, read_message
 from studiolo.cli.decoding import with_decoding
 from studiolo.cli.failure import say_error
@@ -37,9 +44,14 @@ def chat(
         int | None,
         typer.Option(metavar="S", help="The same seed and messages give the same answers."),
     ] = None,
+    json_schema: SchemaOption = None,
+    regex: RegexOption = None,
+    grammar: GrammarOption = None,
+    choice: ChoiceOption = None,
     **decoding: Any,
 ) -> None:
     """Talk with a model."""
+    constraint = constraint_arguments(json_schema, regex, grammar, choice)
     lm = load_model(model, device)
     talk = Conversation(lm.name, system)
     if sys.stdin.isatty():
@@ -63,7 +75,7 @@ def chat(
             lm = _command(talk, lm, said, device)
             continue
         said = said.removeprefix("/") if said.startswith("//") else said
-        settings = {"max_tokens": max_tokens, "seed": seed, **decoding}
+        settings = {"max_tokens": max_tokens, "seed": seed, **constraint, **decoding}
         try:
             talk.add(said, _answer(lm, talk.request(said), settings))
         except StudioloError as error:

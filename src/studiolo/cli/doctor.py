@@ -57,6 +57,7 @@ def examine() -> Iterator[Check]:
         index, hub = pool.submit(check_index), pool.submit(check_hub)
         yield Check("python", f"{platform.python_version()} at {sys.executable}")
         yield from check_torch()
+        yield check_arithmetic()
         flags = ", ".join(machine.cpu_flags())
         yield Check("processor", machine.cpu_name() + (f" ({flags})" if flags else ""))
         yield Check("cores", str(machine.usable_cores()))
@@ -95,6 +96,21 @@ def check_torch() -> Iterator[Check]:
             "missing",
             "With an NVIDIA GPU, install PyTorch's CUDA build (see PyTorch's install page).",
         )
+
+
+def check_arithmetic() -> Check:
+    """How packed weights are computed on this processor."""
+    from studiolo.nn.native import described, library
+
+    if library() is not None:
+        return Check("arithmetic", described())
+    return Check(
+        "arithmetic",
+        f"{described()}: the same bits, 50 to 100 times slower",
+        "missing",
+        "The compiled library is missing. Install a C++ compiler (on Debian and Ubuntu: "
+        "apt install g++) and Studiolo again.",
+    )
 
 
 def check_home() -> Iterator[Check]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from studiolo.bundle.catalogue import Entry
     from studiolo.bundle.opening import OpenBundle
     from studiolo.bundle.store import Bundle
-    from studiolo.nn.config import DecoderConfig
+    from studiolo.nn.config import DecoderConfig, EncoderConfig
 
 FLOAT32, BFLOAT16 = 4, 2
 """Bytes of a number as held on the processor, and on a GPU."""
@@ -63,16 +63,23 @@ def of_bundle(bundle: Bundle) -> dict[str, Any]:
 def of_files(bundle: Bundle) -> dict[str, Any]:
     """Network, tokenizer and tensor types, from the headers.
 
-    What is no language model is described as far as it goes, with a ``note``.
+    What is neither a language model nor an encoder is described as far as it goes, with a ``note``.
     """
     from studiolo.bundle.opening import OpenBundle
+    from studiolo.nn.native import described
 
     opened = OpenBundle.of(bundle)
     facts: dict[str, Any] = {"format": "GGUF" if opened.gguf else "Hugging Face directory"}
     try:
-        facts |= of_network(opened.config)
+        if opened.is_encoder:
+            facts |= of_encoder(opened.encoder_config)
+        else:
+            facts |= of_network(opened.config)
     except UnsupportedModelError as error:
         facts |= {"architecture": _architecture(opened), "note": error.message}
+    else:
+        facts["arithmetic"] = described()
+        facts["memory"]["weights_packed"] = _packed_bytes(opened, facts["parameters"])
     try:
         facts["tokenizer"] = opened.tokenizer.facts()
     except (UnsupportedModelError, MalformedFileError) as error:
@@ -83,6 +90,14 @@ def of_files(bundle: Bundle) -> dict[str, Any]:
         else _safetensors_types(bundle)
     )
     return facts
+
+
+def _packed_bytes(opened: OpenBundle, parameters: int) -> int:
+    """What the packed weights take: a GGUF's blocks as they are, floats in groups of bits."""
+    if opened.gguf:
+        return sum(info.nbytes for info in opened.gguf.tensors.values())
+    bits = 12 if opened.is_encoder else 8
+    return parameters * (bits * 32 + 16) // (8 * 32)
 
 
 def _architecture(opened: OpenBundle) -> object:
@@ -125,6 +140,29 @@ def of_network(config: DecoderConfig) -> dict[str, Any]:
             "cache_per_1000_tokens_float32": 1000 * cache_per_token(config) * FLOAT32,
             "cache_per_1000_tokens_bfloat16": 1000 * cache_per_token(config) * BFLOAT16,
         },
+    }
+
+
+def of_encoder(config: EncoderConfig) -> dict[str, Any]:
+    """Architecture, sizes, how a text becomes one vector, and the memory needed, in bytes."""
+    return {
+        "architecture": config.architecture,
+        "parameters": config.parameters,
+        "context_length": config.max_tokens,
+        "sizes": {
+            "layers": config.layers,
+            "width": config.width,
+            "heads": config.heads,
+            "head_size": config.width // config.heads,
+            "mlp_width": config.mlp_width,
+            "vocabulary": config.vocabulary,
+        },
+        "vector": {
+            "width": config.width,
+            "pooling": config.pooling,
+            "normalised": config.normalise,
+        },
+        "memory": {"weights_float32": config.parameters * FLOAT32},
     }
 
 

@@ -6,11 +6,19 @@ prompt, so that it can be piped; ``--json`` waits for the end and prints one obj
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from studiolo.cli.constraining import (
+    ChoiceOption,
+    GrammarOption,
+    RegexOption,
+    SchemaOption,
+    constraint_arguments,
+)
 from studiolo.cli.decoding import with_decoding
 from studiolo.cli.loading import STARTER, DeviceOption, ModelOption, load_model
 from studiolo.cli.output import JsonFlag, for_terminal, print_json
@@ -64,12 +72,27 @@ def generate(
             rich_help_panel="Output",
         ),
     ] = None,
+    receipt: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a receipt, from which `studiolo replay` makes the same bits again.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    json_schema: SchemaOption = None,
+    regex: RegexOption = None,
+    grammar: GrammarOption = None,
+    choice: ChoiceOption = None,
     json: JsonFlag = False,
     **decoding: Any,
 ) -> None:
     """Go on from a prompt, or answer it with --chat."""
     if log_probs is not None and not json:
         raise InvalidRequestError("--log-probs", "needs --json, where there is room for them")
+    if receipt is not None and not receipt.absolute().parent.is_dir():
+        raise InvalidRequestError("--receipt", f"there is no folder {str(receipt.parent)!r}")
+    constraint = constraint_arguments(json_schema, regex, grammar, choice)
     text = read_prompt(prompt, file)
     asked: dict[str, Any] = {
         "max_tokens": max_tokens,
@@ -78,6 +101,7 @@ def generate(
         "stop": tuple(stop or ()),
         "ignore_eos": ignore_eos,
         "log_probs": log_probs,
+        **constraint,
         **decoding,
     }
     lm = load_model(model, device)
@@ -86,12 +110,26 @@ def generate(
         result = lm.chat(messages, **asked) if chat else lm.generate(text, **asked)
         if json:
             print_json({"model": lm.name, **result.to_dict()})
-            return
-        for number, each in enumerate((result, *result.alternatives), start=1):
-            print(f"--- {number} of {n}")
-            print(for_terminal(each.text))
-        return
-    with lm.stream_chat(messages, **asked) if chat else lm.stream(text, **asked) as pieces:
-        for piece in pieces:
-            print(for_terminal(piece), end="", flush=True)
-    print()
+        else:
+            for number, each in enumerate((result, *result.alternatives), start=1):
+                print(f"--- {number} of {n}")
+                print(for_terminal(each.text))
+    else:
+        with lm.stream_chat(messages, **asked) if chat else lm.stream(text, **asked) as pieces:
+            for piece in pieces:
+                print(for_terminal(piece), end="", flush=True)
+        print()
+        result = pieces.result
+    if receipt is not None:
+        _write(receipt, lm.receipt(result).to_bytes())
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InvalidRequestError(
+            "--receipt", f"{str(path)!r} cannot be written: {error.strerror}"
+        ) from None

@@ -20,9 +20,12 @@ from typer.main import get_command
 COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "generate": ("studiolo.cli.generate", "Go on from a prompt, or answer it with --chat."),
+        "replay": ("studiolo.cli.replay", "Make again what a receipt tells of; compare the bits."),
         "chat": ("studiolo.cli.chat", "Talk with a model."),
         "next": ("studiolo.cli.next", "Show the likeliest next tokens, and how one is chosen."),
         "score": ("studiolo.cli.score", "Say how well a model predicts a text."),
+        "embed": ("studiolo.cli.embed", "Make vectors of texts, by which meanings are compared."),
+        "batch": ("studiolo.cli.batch", "Answer a file of requests; a killed job goes on."),
         "models": ("studiolo.cli.models", "List the models that are here, or all there are."),
         "pull": ("studiolo.cli.models", "Fetch a model."),
         "remove": ("studiolo.cli.models", "Delete a model from this machine."),

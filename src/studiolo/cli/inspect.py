@@ -58,9 +58,14 @@ def rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "context", f"{facts['context_length']:,} tokens"
     if sizes := facts.get("sizes"):
         yield "network", _network(sizes)
-    if memory := facts.get("memory"):
-        yield "memory, float32", _memory(memory, "float32")
-        yield "memory, bfloat16", _memory(memory, "bfloat16")
+    if vector := facts.get("vector"):
+        yield "vector", _vector(vector)
+    if arithmetic := facts.get("arithmetic"):
+        yield "arithmetic", f"{arithmetic}, on a processor; bfloat16 on a GPU"
+        yield "memory, packed", f"{size(facts['memory']['weights_packed'])} of weights"
+    for dtype in ("float32", "bfloat16"):
+        if f"weights_{dtype}" in facts.get("memory", {}):
+            yield f"memory, {dtype}", _memory(facts["memory"], dtype)
     if types := facts.get("tensor_types"):
         yield "tensors", ", ".join(f"{count} {name}" for name, count in types.items())
     if tokenizer := facts.get("tokenizer"):
@@ -81,19 +86,28 @@ def rows(facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _network(sizes: dict[str, Any]) -> str:
+    heads = f"{sizes['heads']} heads"
+    if "kv_heads" in sizes:
+        heads = f"{sizes['heads']} query and {sizes['kv_heads']} key-value heads"
     text = (
         f"{sizes['layers']} layers of width {sizes['width']:,}, MLP {sizes['mlp_width']:,}, "
-        f"{sizes['heads']} query and {sizes['kv_heads']} key-value heads of "
-        f"{sizes['head_size']}, vocabulary {sizes['vocabulary']:,}"
+        f"{heads} of {sizes['head_size']}, vocabulary {sizes['vocabulary']:,}"
     )
-    if sizes["sliding_layers"]:
+    if sizes.get("sliding_layers"):
         text += f"; {sizes['sliding_layers']} layers see {sizes['sliding_window']:,} tokens back"
     return text
 
 
+def _vector(vector: dict[str, Any]) -> str:
+    pooled = {"mean": "the mean of", "cls": "the first of", "max": "the greatest of"}
+    text = f"{vector['width']:,} numbers, {pooled[vector['pooling']]} the last layer's vectors"
+    return text + (", scaled to length 1" if vector["normalised"] else ", of any length")
+
+
 def _memory(memory: dict[str, int], dtype: str) -> str:
-    weights, cache = memory[f"weights_{dtype}"], memory[f"cache_per_1000_tokens_{dtype}"]
-    return f"{size(weights)} of weights, {size(cache)} of cache for every 1,000 tokens"
+    text = f"{size(memory[f'weights_{dtype}'])} of weights"
+    cache = memory.get(f"cache_per_1000_tokens_{dtype}")
+    return text if cache is None else f"{text}, {size(cache)} of cache for every 1,000 tokens"
 
 
 def _tokenizer(facts: dict[str, Any]) -> str:

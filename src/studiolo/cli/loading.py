@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from studiolo.task.embedding import EmbeddingModel
     from studiolo.task.text import LanguageModel
 
 STARTER = "smollm2-135m-instruct"
-"""Equal to the catalogue's default, which a test checks; importing that takes longer."""
+ENCODER = "all-minilm-l6-v2"
+"""Equal to the catalogue's defaults, which a test checks; importing those takes longer."""
 
 ModelOption = Annotated[
     str,
@@ -29,6 +31,21 @@ DeviceOption = Annotated[
 def load_model(name: str, device: str) -> LanguageModel:
     """The model of that name; what is fetched for it shows a bar on standard error."""
     import studiolo
+
+    fetch(name)
+    return studiolo.load(name, device=device)
+
+
+def load_encoder(name: str, device: str) -> EmbeddingModel:
+    """As :func:`load_model`, for a model that makes vectors of texts."""
+    import studiolo
+
+    fetch(name)
+    return studiolo.load_encoder(name, device=device)
+
+
+def fetch(name: str) -> None:
+    """Have the model of that name here, with a bar on standard error if it must come."""
     from studiolo.bundle.pull import ensure
     from studiolo.bundle.store import find
     from studiolo.cli.models import reporting
@@ -36,4 +53,3 @@ def load_model(name: str, device: str) -> LanguageModel:
     if find(name) is None:
         with reporting(quiet=False) as report:
             ensure(name, report=report)
-    return studiolo.load(name, device=device)

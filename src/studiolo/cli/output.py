@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -41,6 +43,25 @@ def for_terminal(text: str, *, error: bool = False) -> str:
 def note(message: str) -> None:
     """Print one line on standard error."""
     print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress_bar(what: str, total: int, *, at_once: int) -> Iterator[Callable[[int], None]]:
+    """A callback for how many are done: a bar on standard error, if that is a terminal.
+
+    There is none for work of at most ``at_once``, which is done in one go.
+    """
+    if total <= at_once or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Remaining
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), Remaining())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def size(count: float) -> str:

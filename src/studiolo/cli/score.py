@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from studiolo.cli.loading import STARTER, DeviceOption, ModelOption, load_model
-from studiolo.cli.output import JsonFlag, print_json
+from studiolo.cli.output import JsonFlag, print_json, progress_bar
 from studiolo.cli.reading import read_file, read_stdin
 
 if TYPE_CHECKING:
@@ -36,11 +33,13 @@ def score(
     json: JsonFlag = False,
 ) -> None:
     """Say how well a model predicts a text."""
+    from studiolo.family.autoregressive import CHUNK
+
     piped = file is None or str(file) == "-"
     text = read_stdin(field="file") if piped or file is None else read_file(file, field="file")
     lm = load_model(model, device)
     ids = lm.tokenizer.encode(text)
-    with _progress(len(ids) - 1) as report:
+    with progress_bar("tokens", len(ids) - 1, at_once=CHUNK) as report:
         result = lm.score(ids, report)
     if json:
         print_json(
@@ -54,27 +53,6 @@ def score(
         )
     else:
         _show(lm.name, result, tokens)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A callback for tokens done: a bar on standard error, if that is a terminal.
-
-    A text that is read in one go shows none.
-    """
-    from studiolo.family.autoregressive import CHUNK
-
-    if total <= CHUNK or not sys.stderr.isatty():
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as Remaining
-
-    columns = (TextColumn("tokens"), BarColumn(), MofNCompleteColumn(), Remaining())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done: bar.update(task, completed=done)
 
 
 def shade(log_prob: float) -> str:

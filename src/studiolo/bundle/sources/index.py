@@ -31,6 +31,7 @@ from studiolo.bundle.landing import CHUNK, Landing, PartialFile
 from studiolo.errors import ChecksumError, NoSpaceError, SourceError
 
 SCRATCH_PREFIX = ".archive-"
+# What zipfile raises for archives that are broken, encrypted or packed in an unknown way.
 _BAD_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 
 
