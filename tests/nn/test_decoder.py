@@ -47,8 +47,8 @@ def test_decoding_token_by_token_equals_the_reference(name: str) -> None:
     with torch.no_grad():
         past, rows = None, []
         for piece in [ids[None, :5], *torch.split(ids[None, 5:], 1, dim=1)]:
-            out = model(piece, past_key_values=past, use_cache=True)
-            past = out.past_key_values
+            out = model(piece, cache=past, use_cache=True)
+            past = out.cache
             rows.append(out.logits)
         expected = torch.cat(rows, dim=1)[0]
     assert (by_token(decoder, ids, 5) - expected).abs().max() < 1e-4

@@ -1,0 +1,1 @@
+"""The door that HTTP clients knock at."""
