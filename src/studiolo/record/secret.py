@@ -1,0 +1,152 @@
+"""Secrets: how a key's is made, written, read and compared, and what AWS clients are given.
+
+A bearer secret is ``sk-studiolo-ID-RANDOM``: the key's id, which is no secret, and 256 random
+bits. Only the SHA-256 of the random part is kept. A slow hash would protect what people choose
+and others guess. Nobody guesses 256 bits, and a slow hash on each request invites overload.
+
+Signatures of AWS (SigV4) are an HMAC with a secret that both sides hold, so a hash of it is not
+enough. It is therefore not stored but derived, from the id and one *master secret* of this
+installation, which lies beside the records and not in them: whoever reads the database can sign
+nothing. Replicas on several machines are given the same master by ``STUDIOLO_SECRET``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import string
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from studiolo.bundle.store import home
+from studiolo.errors import InvalidRequestError, MalformedFileError
+from studiolo.record.fault import RecordsError
+from studiolo.record.journal import force_directory
+
+PREFIX = "sk-studiolo-"
+AWS_PREFIX = "STUDIOLO"
+ID_LENGTH = 12
+MASTER_BYTES = 32
+VARIABLE = "STUDIOLO_SECRET"
+_LETTERS = string.ascii_lowercase + string.digits
+_FORM = re.compile(rf"{PREFIX}([a-z0-9]{{{ID_LENGTH}}})-([A-Za-z0-9_-]{{43}})", re.ASCII)
+_AWS_FORM = re.compile(rf"{AWS_PREFIX}([A-Z0-9]{{{ID_LENGTH}}})", re.ASCII)
+_NOBODY = bytes(32)
+"""What the secret of a key that is not there is compared with; nothing known hashes to it."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A bearer secret. ``id``: the key's, public; ``random``: 43 of ``A-Z a-z 0-9 - _``."""
+
+    id: str
+    random: str = field(repr=False)
+
+    @classmethod
+    def made(cls) -> Self:
+        """A new one, of a new key."""
+        id = "".join(secrets.choice(_LETTERS) for _ in range(ID_LENGTH))
+        return cls(id, secrets.token_urlsafe(32))
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """The secret that ``text`` is, or None if it has not the form of one."""
+        found = _FORM.fullmatch(text)
+        return None if found is None else cls(*found.groups())
+
+    def __str__(self) -> str:
+        return f"{PREFIX}{self.id}-{self.random}"
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the random part: what is stored."""
+        return hashlib.sha256(self.random.encode("ascii")).digest()
+
+    def matches(self, stored: bytes | None) -> bool:
+        """Whether its digest is the stored one; for None, of a key not there, after equal work."""
+        same = hmac.compare_digest(self.digest, _NOBODY if stored is None else stored)
+        return same and stored is not None
+
+
+@dataclass(frozen=True)
+class AwsCredentials:
+    """What an AWS client is configured with."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+    @classmethod
+    def of(cls, master: bytes, id: str) -> Self:
+        """Those of the key ``id``: base64 of HMAC-SHA256(master, "aws4" + id)."""
+        mac = hmac.digest(master, f"aws4{id}".encode("ascii"), "sha256")
+        return cls(AWS_PREFIX + id.upper(), base64.b64encode(mac).decode("ascii"))
+
+
+def id_of_access_key(access_key_id: str) -> str | None:
+    """The id of the key whose access key id this is, or None if it has not the form of one."""
+    found = _AWS_FORM.fullmatch(access_key_id)
+    return None if found is None else found[1].lower()
+
+
+def master_secret() -> bytes:
+    """The 32 bytes of ``STUDIOLO_SECRET``, or of ``secret`` in Studiolo's home, made once.
+
+    Raises :class:`InvalidRequestError` or :class:`MalformedFileError` if it is not 32 bytes, and
+    :class:`RecordsError` if it can be neither read nor made.
+    """
+    if given := os.environ.get(VARIABLE, "").strip():
+        return _decoded(given)
+    path = home() / "secret"
+    try:
+        if not path.exists():
+            _make(path)
+        master = path.read_bytes()
+    except OSError as error:
+        raise RecordsError(f"{path} cannot be read or made: {error.strerror}") from None
+    if len(master) != MASTER_BYTES:
+        raise MalformedFileError(
+            f"{path} holds {len(master):,} bytes and not {MASTER_BYTES}",
+            remedy="Restore it from a backup. Without it, remove it: AWS clients then need the "
+            "new secret access keys that `studiolo keys create` gives.",
+        )
+    return master
+
+
+def _make(path: Path) -> None:
+    """Whole or not at all; the first of several who do it at once prevails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(MASTER_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(draft)
+        force_directory(path.parent)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _decoded(text: str) -> bytes:
+    if re.fullmatch(f"[0-9a-fA-F]{{{2 * MASTER_BYTES}}}", text):
+        return bytes.fromhex(text)
+    plain = text.rstrip("=").translate(str.maketrans("-_", "+/"))
+    try:
+        value = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except ValueError:
+        value = b""
+    if len(value) != MASTER_BYTES:
+        raise InvalidRequestError(
+            VARIABLE,
+            f"must be {MASTER_BYTES} bytes, as {2 * MASTER_BYTES} hexadecimal digits or in base64",
+            remedy="`openssl rand -hex 32` makes one.",
+        )
+    return value
