@@ -2,7 +2,8 @@
 
 Each message names the thing, the value, the limit and the remedy. A caller who
 catches :class:`StudioloError` has caught them all; the command line prints the
-message alone and exits with :attr:`StudioloError.exit_code`.
+message alone and exits with :attr:`StudioloError.exit_code`, a server answers with
+:attr:`StudioloError.status`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ class StudioloError(Exception):
     """
 
     exit_code = 1
+    status = 500
 
     def __init__(self, message: str, *, remedy: str | None = None) -> None:
         self.message = message
@@ -30,6 +32,7 @@ class InvalidRequestError(StudioloError):
     """A setting or argument is outside what it may be: ``field`` names it."""
 
     exit_code = 2
+    status = 400
 
     def __init__(self, field: str, message: str, *, remedy: str | None = None) -> None:
         self.field = field
@@ -76,6 +79,7 @@ class UnknownModelError(StudioloError):
     """No catalogue entry, installed bundle or path has this name."""
 
     exit_code = 2
+    status = 404
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         self.name = name
@@ -111,6 +115,8 @@ class MalformedFileError(StudioloError):
 class UnsupportedModelError(StudioloError):
     """The file is sound, but this architecture or feature is not supported."""
 
+    status = 400
+
 
 class ReplayError(StudioloError):
     """What a receipt tells of cannot be made again here, so that nothing can be compared."""
@@ -129,11 +135,60 @@ class MissingExtraError(StudioloError):
 
 
 class BusyError(StudioloError):
-    """Nothing is wrong but the moment: the same request may be let in a little later."""
+    """Nothing is wrong but the moment: the same request may be let in a little later.
+
+    ``retry_after``: seconds after which to try again.
+    """
+
+    status = 429
+
+    def __init__(
+        self, message: str, *, remedy: str | None = None, retry_after: float = 1.0
+    ) -> None:
+        self.retry_after = retry_after
+        super().__init__(message, remedy=remedy)
 
 
 class MemoryLimitError(StudioloError):
     """What is asked for does not fit the memory it may use; the message shows the arithmetic."""
+
+    status = 400
+
+
+class AuthenticationError(StudioloError):
+    """Nobody is known by what the request brought to say whose it is."""
+
+    status = 401
+
+
+class PermissionDeniedError(StudioloError):
+    """Whoever asks is known, and may not do this."""
+
+    status = 403
+
+
+class NotFoundError(StudioloError):
+    """There is nothing by this id or address, or nothing that the asker may see."""
+
+    status = 404
+
+
+class TooLargeError(StudioloError):
+    """A body or file is larger than is accepted; the message names both sizes."""
+
+    status = 413
+
+
+class ConflictError(StudioloError):
+    """The thing is in a state in which this cannot be done to it."""
+
+    status = 409
+
+
+class UpstreamError(StudioloError):
+    """A model elsewhere did not answer, or answered with an error."""
+
+    status = 502
 
 
 class RequestCutError(StudioloError):
@@ -145,6 +200,10 @@ class RequestCutError(StudioloError):
 class RequestCancelledError(RequestCutError):
     """Whoever asked, or whoever runs the engine, did not want the rest."""
 
+    status = 503
+
 
 class DeadlineError(RequestCutError):
     """The time that a request was given ran out."""
+
+    status = 408

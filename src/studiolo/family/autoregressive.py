@@ -135,7 +135,7 @@ class Autoregressive:
             progress = BeamProgress(request, cache, guide)
         else:
             progress = SampleProgress(request, rng, cache, guide, speculate=self.speculate)
-        self._look_up(progress.rows[0])
+        self._look_up(progress)
         return progress
 
     @torch.inference_mode()
@@ -153,7 +153,7 @@ class Autoregressive:
         for progress, grant in zip(progresses, grants, strict=True):
             if len(progress.rows) == 1:
                 (row,) = progress.rows
-                self._look_up(row)  # somebody else may have read on meanwhile
+                self._look_up(progress)  # somebody else may have read on meanwhile
                 reads.append(min(grant, progress.demand))
                 company += min(grant, len(row.pending))
             else:
@@ -174,7 +174,7 @@ class Autoregressive:
                     failed[i] = error
                     continue
                 if self.prefix is not None and read is not None:
-                    self.prefix.remember(read, cache)
+                    self.prefix.remember(read, cache, progress.request.scope)
                 if isinstance(progress, SampleProgress):
                     progress.guess(company)
         return failed
@@ -183,7 +183,7 @@ class Autoregressive:
         """The tokens made so far; where prefixes are kept, a next prompt may begin with them."""
         if self.prefix is not None and isinstance(progress, SampleProgress):
             read = [*progress.request.prompt, *progress.preview()]
-            self.prefix.remember(read, progress.rows[0].cache)
+            self.prefix.remember(read, progress.rows[0].cache, progress.request.scope)
         return progress.sample()
 
     @torch.inference_mode()
@@ -221,13 +221,16 @@ class Autoregressive:
             report(end)
         return torch.cat(pieces)
 
-    def _look_up(self, row: Row) -> None:
-        """Go on from the past that is kept of the row's prompt, if that is further on."""
+    def _look_up(self, progress: Progress) -> None:
+        """Go on from the past that is kept of a prompt being read, if that is further on."""
+        row = progress.rows[0]
         if self.prefix is None or row.prompt is None:
             return
-        known = self.prefix.longest(row.prompt, beyond=len(row.prompt) - len(row.pending))
+        done = len(row.prompt) - len(row.pending)
+        known = self.prefix.longest(row.prompt, progress.request.scope, beyond=done)
         if known is not None:
             row.cache, row.pending = known, row.prompt[known.length :]
+            progress.known += known.length - done
 
     def _read(self, rows: Sequence[Row], counts: Sequence[int]) -> list[Tensor]:
         """Read ``counts[i]`` of row i's tokens; equal parts of equal prompts once.

@@ -15,7 +15,8 @@ from typing import Generic, TypeVar
 from studiolo.nn.network import PAGE, Past
 
 C = TypeVar("C", bound=Past)
-Page = tuple[int, ...]
+Page = tuple[str | int, ...]
+"""A scope and tokens: a prefix of one scope is unknown in another."""
 
 
 class _Past(Generic[C]):
@@ -47,13 +48,13 @@ class PrefixCache(Generic[C]):
     def __len__(self) -> int:
         return len(self._pasts)
 
-    def longest(self, tokens: Sequence[int], beyond: int = 0) -> C | None:
+    def longest(self, tokens: Sequence[int], scope: str = "", *, beyond: int = 0) -> C | None:
         """The past of the longest known beginning of ``tokens``, to go on from; its length says.
 
         It is longer than ``beyond``, and at least one token is left to read after it.
         """
         node, depth = self._root, 0
-        for page in _pages(tokens[:-1]):
+        for page in _pages(tokens[:-1], scope):
             child = node.children.get(page)
             if child is None:
                 break
@@ -66,9 +67,9 @@ class PrefixCache(Generic[C]):
         self.saved += length - beyond
         return past.cache.fork(length)
 
-    def remember(self, tokens: Sequence[int], cache: C) -> None:
+    def remember(self, tokens: Sequence[int], cache: C, scope: str = "") -> None:
         """Keep the past of ``tokens``, which ``cache`` has read, in whole pages."""
-        pages = list(_pages(tokens[: cache.length]))
+        pages = list(_pages(tokens[: cache.length], scope))
         path = list(self._path(pages))
         if not pages:
             return
@@ -123,6 +124,6 @@ class PrefixCache(Generic[C]):
                 self.nbytes -= size
 
 
-def _pages(tokens: Sequence[int]) -> Iterator[Page]:
+def _pages(tokens: Sequence[int], scope: str) -> Iterator[Page]:
     for end in range(PAGE, len(tokens) + 1, PAGE):
-        yield tuple(tokens[end - PAGE : end])
+        yield (scope, *tokens[end - PAGE : end])

@@ -12,7 +12,7 @@ no bit of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -36,7 +36,8 @@ class TokenRequest:
     ``stop_ids`` end a sequence and are not part of it. ``stops``: whether generated tokens end
     a beam's hypothesis; they stay part of it. ``log_probs``: record this many alternatives at
     each step. ``best``: how many sequences to return, of beams. ``constraint``: what the
-    generated tokens must spell; recorded log-probabilities are those of the free model.
+    generated tokens must spell; recorded log-probabilities are those of the free model. ``scope``:
+    what prompts begin with is shared within one scope alone.
     """
 
     prompt: tuple[int, ...]
@@ -47,6 +48,7 @@ class TokenRequest:
     log_probs: int | None = None
     best: int = 1
     constraint: CompiledConstraint | None = None
+    scope: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,17 @@ class TokenChoice:
 
 @dataclass(frozen=True)
 class TokenSample:
-    """Generated tokens. ``score`` and ``alternatives`` (best first) come of beam search."""
+    """Generated tokens. ``score`` and ``alternatives`` (best first) come of beam search.
+
+    ``known``: tokens of the prompt that need not be read, since their past was kept.
+    """
 
     tokens: tuple[int, ...]
     finish_reason: FinishReason
     choices: tuple[TokenChoice, ...] | None = None
     score: float | None = None
     alternatives: tuple[TokenSample, ...] = ()
+    known: int = field(default=0, compare=False)
 
 
 @dataclass
@@ -104,6 +110,7 @@ class SampleProgress:
         self.lookup = Lookup(request.prompt) if speculate else None
         self.choices: list[TokenChoice] | None = None if request.log_probs is None else []
         self.reason: FinishReason | None = None
+        self.known = 0
         self._fault: Exception | None = None
 
     @property
@@ -192,7 +199,9 @@ class SampleProgress:
     def sample(self) -> TokenSample:
         """What there is, complete or cut short."""
         choices = None if self.choices is None else tuple(self.choices)
-        return TokenSample(tuple(self.preview()), self.reason or "cancelled", choices)
+        return TokenSample(
+            tuple(self.preview()), self.reason or "cancelled", choices, known=self.known
+        )
 
 
 class BeamProgress:
@@ -201,6 +210,7 @@ class BeamProgress:
     def __init__(self, request: TokenRequest, cache: Cache, guide: Guide | None = None) -> None:
         self.request = request
         self.reason: FinishReason | None = None
+        self.known = 0
         self.rows = [Row(request.prompt, cache, request.prompt)]
         self.histories = [History(request.prompt)]
         self.guides = [guide]
@@ -265,7 +275,7 @@ class BeamProgress:
         """The best hypotheses so far."""
         found = [self._sample_of(h) for h in self.beams.results()]
         best = found[0] if found else TokenSample((), "cancelled")
-        return replace(best, alternatives=tuple(found[1:]))
+        return replace(best, alternatives=tuple(found[1:]), known=self.known)
 
     def _sample_of(self, found: Hypothesis) -> TokenSample:
         tokens = found.tokens

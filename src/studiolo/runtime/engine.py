@@ -54,14 +54,22 @@ class Engine:
         self._thread.start()
 
     def add(
-        self, name: str, load: Callable[[], Model], size: int, pace: Pace | None = None
+        self,
+        name: str,
+        load: Callable[[], Model],
+        size: int,
+        pace: Pace | None = None,
+        forget: Callable[[], object] = lambda: None,
     ) -> None:
-        """Make a model known; ``size``: bytes that it takes once loaded, at most."""
+        """Make a model known; ``size``: bytes that it takes once loaded, at most.
+
+        ``forget`` is called when it is unloaded.
+        """
 
         def open_lane() -> _Loaded:
             return _Loaded(load(), self.loop.lane(pace or Pace()))
 
-        self.models.add(name, open_lane, size)
+        self.models.add(name, open_lane, size, forget)
 
     def submit(
         self,
@@ -109,6 +117,11 @@ class Engine:
         if self._closed:  # since it was checked; nobody may turn any more
             cancel()
         return ticket
+
+    @property
+    def closed(self) -> bool:
+        """Whether no step will be taken any more."""
+        return self._closed
 
     def close(self) -> None:
         """Finish the step that is being taken, and cancel everything else."""

@@ -11,14 +11,14 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from studiolo.errors import InvalidRequestError, MemoryLimitError, UnknownModelError
+from studiolo.errors import BusyError, InvalidRequestError, MemoryLimitError, UnknownModelError
 
 M = TypeVar("M")
 
 
 class _Entry(Generic[M]):
-    def __init__(self, load: Callable[[], M], size: int) -> None:
-        self.load, self.size = load, size
+    def __init__(self, load: Callable[[], M], size: int, forget: Callable[[], object]) -> None:
+        self.load, self.size, self.forget = load, size, forget
         self.users = 0
         self.counted = False  # in the budget: loaded, or being loaded
         self.model: M | None = None
@@ -33,12 +33,25 @@ class Models(Generic[M]):
         self._entries: dict[str, _Entry[M]] = {}  # the least recently used first
         self._lock = threading.Lock()
 
-    def add(self, name: str, load: Callable[[], M], size: int) -> None:
-        """Make ``name`` known. ``size``: bytes that the model takes once loaded, at most."""
+    def add(
+        self,
+        name: str,
+        load: Callable[[], M],
+        size: int,
+        forget: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Make ``name`` known. ``size``: bytes that the model takes once loaded, at most.
+
+        ``forget`` is called when it is unloaded: what else holds on to it should let go then.
+        """
         with self._lock:
             if name in self._entries:
                 raise InvalidRequestError("name", f"there is a model called {name!r} already")
-            self._entries[name] = _Entry(load, size)
+            self._entries[name] = _Entry(load, size, forget)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a model of that name is known."""
+        return name in self._entries
 
     @property
     def loaded(self) -> dict[str, int]:
@@ -72,6 +85,32 @@ class Models(Generic[M]):
                     entry.counted = False
             raise
 
+    def acquire_loaded(self, name: str) -> bool:
+        """As :meth:`acquire`, if the model is loaded, without waiting; else false."""
+        with self._lock:
+            entry = self._entries.get(name)
+            if entry is None or entry.model is None:
+                return False
+            self._entries[name] = self._entries.pop(name)
+            entry.users += 1
+            return True
+
+    def unload(self, name: str) -> None:
+        """Free a model's memory, and forget its name; harmless where it is not known.
+
+        Raises :class:`BusyError` while it is in use.
+        """
+        with self._lock:
+            entry = self._entries.get(name)
+            if entry is None:
+                return
+            if entry.users:
+                raise BusyError(
+                    f"{name} is in use by {entry.users:,} requests", remedy="Try again later."
+                )
+            del self._entries[name]
+            _drop(entry)
+
     def release(self, name: str) -> None:
         """One use of the model is over."""
         with self._lock:
@@ -97,5 +136,10 @@ class Models(Generic[M]):
         for each in idle.values():
             if size <= self.limit - taken:
                 break
-            each.model, each.counted = None, False
+            _drop(each)
             taken -= each.size
+
+
+def _drop(entry: _Entry[M]) -> None:
+    entry.model, entry.counted = None, False
+    entry.forget()

@@ -86,9 +86,14 @@ class _Voice:
         return "".join(self._pieces)
 
     @property
+    def met(self) -> str | None:
+        """The stop string that has been met."""
+        return self._matcher.met
+
+    @property
     def stopped(self) -> bool:
-        """Whether a stop string has been met."""
-        return self._matcher.stopped
+        """Whether there was one."""
+        return self._matcher.met is not None
 
     def hear(self, tokens: Sequence[int], *, last: bool = False) -> str:
         """The text that the tokens after those already heard make safe to show.
@@ -126,6 +131,14 @@ class Telling:
         self.seeds = [(seed + i) % 2**63 for i in range(count)]
         self.asked = _asked(request, stops, seed, count)
         self._voices = [self._voice() for _ in self.seeds]
+
+    def rest(self, i: int, sample: TokenSample) -> str:
+        """The last text of the i-th sequence, which is complete."""
+        return self._voices[i].hear(sample.tokens, last=True)
+
+    def met(self, i: int) -> str | None:
+        """The stop string that ended the i-th sequence, if one did."""
+        return self._voices[i].met
 
     @property
     def searching(self) -> bool:

@@ -23,8 +23,10 @@ from studiolo.bundle.store import Bundle
 from studiolo.errors import ChatTemplateError, InvalidRequestError, MalformedFileError
 from studiolo.evaluation.likelihood import Likelihood, token_log_likelihoods
 from studiolo.family.autoregressive import Autoregressive, TokenRequest
+from studiolo.modality.text.chat import check_messages
 from studiolo.modality.text.conversation import encode_chat
 from studiolo.modality.text.tokenizer import Tokenizer
+from studiolo.modality.text.tool_prompt import knows_tools, told_in_words
 from studiolo.modality.text.tools import ToolFormat, call_grammar, tool_format
 from studiolo.nn.config import DecoderConfig
 from studiolo.nn.native import best_player
@@ -217,17 +219,26 @@ class LanguageModel:
 
     def stream_chat(self, messages: Sequence[Message], **options: Any) -> TextStream:
         """As :meth:`chat`, but the answer arrives piece by piece."""
-        tools: Any = options.pop("tools", None)
-        choice = options.pop("tool_choice", None)
+        return TextStream(self.model, self.prepare_chat(messages, **options))
+
+    def prepare_chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[Message] | None = None,
+        tool_choice: str | None = None,
+        **options: Any,
+    ) -> Telling:
+        """As :meth:`chat`, up to where the work begins."""
         prompt = self.encode_chat(messages, tools=tools)
-        if choice is None:
-            return self.stream(prompt, **options)
+        if tool_choice is None:
+            return self.prepare(prompt, **options)
         for kind in KINDS:
             if options.get(kind) is not None:
                 raise InvalidRequestError("tool_choice", f"is a constraint, and so is {kind}")
-        options["grammar"] = call_grammar(tools or (), choice, self.tool_format)
+        options["grammar"] = call_grammar(tools or (), tool_choice, self.tool_format)
         try:
-            return self.stream(prompt, **options)
+            return self.prepare(prompt, **options)
         except InvalidRequestError as error:
             if error.field != "grammar":
                 raise
@@ -244,13 +255,17 @@ class LanguageModel:
     ) -> list[int]:
         """Token ids of a conversation, up to where the answer begins.
 
-        What the messages say is never a control token: only the template writes those.
+        What the messages say is never a control token: only the template writes those. Where
+        that knows no tools, ``tools`` and calls of them are told in words.
         """
         if self.tokenizer.chat_template is None:
             raise ChatTemplateError(
                 f"{self.name} has no chat template",
                 remedy="It is a base model: use `generate`, or choose an instruct model.",
             )
+        if not knows_tools(self.tokenizer.chat_template):
+            check_messages(messages)
+            messages, tools = told_in_words(messages, tools or ()), None
         return encode_chat(self.tokenizer, messages, tools)
 
     def receipt(self, generation: Generation) -> Receipt:

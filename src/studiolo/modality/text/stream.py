@@ -42,7 +42,7 @@ class StopMatcher:
     The first is the one that is *complete* first (of two that end together, the
     longer); the text shown ends where it begins, however the pieces are cut. Held back
     is only the longest end of the text that could be the beginning of a stop string.
-    Raises :class:`InvalidRequestError` for an empty one.
+    ``met`` is the one that was found. Raises :class:`InvalidRequestError` for an empty one.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -50,21 +50,22 @@ class StopMatcher:
             raise InvalidRequestError("stop", "a stop string is empty")
         self._stops = tuple(dict.fromkeys(stops))
         self._held = ""
-        self.stopped = False
+        self.met: str | None = None
 
     def push(self, piece: str) -> tuple[str, bool]:
         """Text that is safe to show now, and whether a stop string has been met.
 
         After that nothing more is shown.
         """
-        if self.stopped:
+        if self.met is not None:
             return "", True
         text = self._held + piece
         # By where they end, then by where they begin.
-        found = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
+        found = [(at + len(stop), at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
-            self.stopped, self._held = True, ""
-            return text[: min(found)[1]], True
+            _, at, self.met = min(found)
+            self._held = ""
+            return text[:at], True
         safe = self._first_possible(text)
         self._held = text[safe:]
         return text[:safe], False

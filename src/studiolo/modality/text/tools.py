@@ -261,9 +261,10 @@ class ToolCallReader:
         closing = self.form.closing
         if closing and content.startswith(closing):
             self._held = content[len(closing) :].lstrip()
-        elif last or not closing.startswith(content):
-            self._mode = "start" if content else self._mode
-            self._held = content
+        elif not closing.startswith(content):
+            self._mode, self._held = "start", content
+        elif last:  # cut short in what closes the call, which is no text
+            self._held = ""
 
 
 @dataclass

@@ -1,0 +1,136 @@
+"""``/v1/completions``: a prompt in, what follows it out, whole or in chunks.
+
+Source: OpenAI API reference, "Completions". A prompt is one text or the token ids of one;
+``suffix`` asks for what stands between, of models that can; ``echo`` puts the prompt before the
+answer; of ``best_of`` samples the ``n`` with the greatest mean log-probability are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import Field
+
+from studiolo.errors import InvalidRequestError
+from studiolo.task.asking import Answer, Choice, Ended, Outcome, Piece, Scored, TextAsk
+from studiolo.task.openai.chat import usage
+from studiolo.task.openai.fields import MAX_TOP, NOTHING, Head, TextBody
+
+
+class CompletionBody(TextBody):
+    """The body of a request."""
+
+    prompt: str | list[int]
+    suffix: str | None = None
+    echo: bool | None = None
+    best_of: int | None = Field(None, ge=1, le=128)
+    logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
+
+
+def ask(body: CompletionBody, model: str) -> TextAsk:
+    """What ``body`` asks of ``model``. Raises :class:`InvalidRequestError`."""
+    options = body.options()
+    if not body.prompt and not isinstance(body.prompt, str):
+        raise InvalidRequestError("prompt", "is empty", remedy="Give at least one token.")
+    if body.logprobs is not None:
+        options["log_probs"] = body.logprobs
+    if body.echo and body.logprobs is not None:
+        raise InvalidRequestError(
+            "echo", "has no logprobs here", remedy="`studiolo score` tells those of a text."
+        )
+    if body.echo and not isinstance(body.prompt, str):
+        raise InvalidRequestError("echo", "needs a prompt of text, not of token ids")
+    if body.best_of is not None:
+        drawn = options.get("n", 1)
+        if body.best_of < drawn:
+            raise InvalidRequestError("best_of", f"is {body.best_of}, and n is {drawn}")
+        if body.stream:
+            raise InvalidRequestError("best_of", "cannot be streamed: the best is known last")
+        options["n"] = body.best_of
+        options.setdefault("log_probs", 0)
+    return TextAsk(model=model, prompt=body.prompt, suffix=body.suffix, options=options)
+
+
+def chosen(body: CompletionBody, choices: Sequence[Choice]) -> list[Choice]:
+    """The ``n`` best of ``best_of``, best first; without it, all there are."""
+    if body.best_of is None:
+        return list(choices)
+
+    def mean(choice: Choice) -> float:
+        return sum(each.log_prob for each in choice.scores) / max(1, len(choice.scores))
+
+    best = sorted(choices, key=mean, reverse=True)[: body.n or 1]
+    return [replace(choice, index=i) for i, choice in enumerate(best)]
+
+
+def whole(
+    body: CompletionBody, head: Head, choices: Sequence[Choice], outcome: Outcome, fingerprint: str
+) -> dict[str, Any]:
+    """The body of an answer that is complete."""
+    before = body.prompt if body.echo else ""
+    return {
+        **_head(head, fingerprint),
+        "choices": [
+            {
+                "index": choice.index,
+                "text": f"{before}{choice.text}",
+                "logprobs": None if body.logprobs is None else _log_probs(choice.scores, 0),
+                "finish_reason": choice.reason,
+            }
+            for choice in chosen(body, choices)
+        ],
+        "usage": usage(outcome),
+    }
+
+
+async def chunks(
+    body: CompletionBody, head: Head, answer: Answer, *, include_usage: bool = False
+) -> AsyncIterator[dict[str, Any]]:
+    """The chunks of an answer as it comes."""
+    top = _head(head, answer.fingerprint)
+    if include_usage:
+        top["usage"] = None
+    length: dict[int, int] = {}
+    async for event in answer:
+        choice: dict[str, Any] = {
+            "index": event.index, "text": "", "logprobs": None, "finish_reason": None,
+        }  # fmt: skip
+        if body.echo and event.index not in length:
+            yield {**top, "choices": [{**choice, "text": body.prompt}]}
+        at = length.setdefault(event.index, 0)
+        match event:
+            case Piece(index, text, found):
+                choice["text"] = text
+                if found:
+                    choice["logprobs"] = _log_probs(found, at)
+                    length[index] += sum(len(each.text) for each in found)
+                yield {**top, "choices": [choice]}
+            case Ended(_, reason):
+                yield {**top, "choices": [{**choice, "finish_reason": reason}]}
+    if include_usage:
+        yield {**top, "choices": [], "usage": usage(answer.outcome)}
+
+
+def _head(head: Head, fingerprint: str) -> dict[str, Any]:
+    return {
+        "id": f"cmpl-{head.id}",
+        "object": "text_completion",
+        "created": head.created,
+        "model": head.model,
+        "system_fingerprint": fingerprint,
+    }
+
+
+def _log_probs(found: Sequence[Scored], start: int) -> dict[str, Any]:
+    offsets, at = [], start
+    for each in found:
+        offsets.append(at)
+        at += len(each.text)
+    return {
+        "tokens": [each.text for each in found],
+        "token_logprobs": [max(each.log_prob, NOTHING) for each in found],
+        "top_logprobs": [{t.text: max(t.log_prob, NOTHING) for t in each.top} for each in found],
+        "text_offset": offsets,
+    }

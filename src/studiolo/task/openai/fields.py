@@ -1,0 +1,197 @@
+"""What the OpenAI API's bodies have in common: how they are read, and their shared fields.
+
+Every field is known by name, and one that is not is an error: what would be ignored might have
+been meant. Beside OpenAI's own there are the other dials of :class:`Decoding`, ``ignore_eos`` and
+the constraints. ``null`` is as if the field were absent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from studiolo.errors import InvalidRequestError
+from studiolo.sampler.constraint import KINDS
+from studiolo.sampler.settings import Decoding
+from studiolo.task.asking import Scored, Spelled
+
+B = TypeVar("B", bound="Body")
+MAX_TOP = 20
+"""Alternatives to each token, as at OpenAI."""
+NOTHING = -9999.0
+"""JSON has no infinity; OpenAI writes this for the logarithm of nothing."""
+Name = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+class Body(BaseModel):
+    """Any body: no field beside those that are named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+if TYPE_CHECKING:
+    Dials = Body
+else:
+    Dials = create_model(
+        "Dials",
+        __base__=Body,
+        **{
+            name: (
+                Annotated[(field.annotation, Field(description=field.description), *field.metadata)]
+                | None,
+                None,
+            )
+            for name, field in Decoding.model_fields.items()
+        },
+    )
+
+
+class JsonSchema(Body):
+    """What a text must be; always enforced to the letter."""
+
+    name: str = Field(max_length=64)
+    description: str | None = None
+    schema_: Mapping[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class TextFormat(Body):
+    """Any text."""
+
+    type: Literal["text"]
+
+
+class JsonObject(Body):
+    """Any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class JsonSchemaFormat(Body):
+    """JSON of one schema."""
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+Format = Annotated[TextFormat | JsonObject | JsonSchemaFormat, Field(discriminator="type")]
+
+
+class StreamOptions(Body):
+    """``include_usage``: a last chunk tells what the answer took."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class TextBody(Dials):
+    """What bodies that ask for texts share. Values are checked again by whoever uses them."""
+
+    model: Name | None = None
+    max_tokens: int | None = Field(None, ge=1)
+    n: int | None = Field(None, ge=1, le=128)
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    stop: str | list[str] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    response_format: Format | None = None
+    ignore_eos: bool | None = None
+    json_schema: Mapping[str, Any] | bool | str | None = None
+    regex: str | None = None
+    grammar: str | None = None
+    choices: list[str] | None = None
+    user: str | None = Field(None, description="Whom the request is for; stands in the records.")
+
+    def options(self) -> dict[str, Any]:
+        """Those of :meth:`LanguageModel.prepare` that are not read otherwise."""
+        if self.stream_options is not None and not self.stream:
+            raise InvalidRequestError("stream_options", "needs stream to be true")
+        names = (*Decoding.model_fields, *KINDS, "max_tokens", "n", "stop", "ignore_eos")
+        given = {name: getattr(self, name) for name in names}
+        found = {name: value for name, value in given.items() if value is not None}
+        if self.seed is not None:
+            found["seed"] = self.seed % 2**63  # OpenAI's may be negative
+        return found | self._format(found)
+
+    def _format(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """``response_format`` as one of our constraints."""
+        wanted = self.response_format
+        if wanted is None or isinstance(wanted, TextFormat):
+            return {}
+        if "json_schema" in found:
+            raise InvalidRequestError("json_schema", "is given twice, alone and in response_format")
+        if isinstance(wanted, JsonObject):
+            return {"json_schema": {"type": "object"}}
+        return {"json_schema": wanted.json_schema.schema_}
+
+
+@dataclass(frozen=True)
+class Head:
+    """What stands at the head of every answer. ``created``: Unix seconds."""
+
+    id: str
+    created: int
+    model: str
+    request: str = ""
+
+
+def parse(kind: type[B], body: bytes | Mapping[str, Any]) -> B:
+    """``body``, JSON text or what it says, as a ``kind``.
+
+    Raises :class:`InvalidRequestError`, whose field is the path of what is wrong.
+    """
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise named(error, text, kind) from None
+
+
+def named(error: ValidationError, text: bytes, kind: type[BaseModel]) -> InvalidRequestError:
+    """The first of pydantic's findings, in our words."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        return InvalidRequestError("body", f"is not JSON: {first['msg']}")
+    path = _path(first["loc"], json.loads(text), missing=first["type"] == "missing")
+    field = ".".join(path) or "body"
+    if first["type"] == "extra_forbidden":
+        known = sorted(each.alias or name for name, each in kind.model_fields.items())
+        near = f"There are {', '.join(known)}." if len(path) == 1 else None
+        return InvalidRequestError(field, "there is no such field here", remedy=near)
+    if first["type"] == "missing":
+        return InvalidRequestError(field, "is missing")
+    message = first["msg"].removeprefix("Input ")
+    shown = repr(first["input"])
+    if len(shown) <= 60:
+        message += f", not {shown}"
+    return InvalidRequestError(field, message)
+
+
+def _path(where: Sequence[str | int], body: Any, *, missing: bool) -> list[str]:
+    """The parts of pydantic's path that are places in the body, not kinds that were tried."""
+    path: list[str] = []
+    for i, part in enumerate(where):
+        if isinstance(body, Mapping) and part in body:
+            path.append(str(part))
+            body = body[str(part)]
+        elif isinstance(body, list) and isinstance(part, int) and part < len(body):
+            path.append(str(part))
+            body = body[part]
+        elif missing and i == len(where) - 1:
+            path.append(str(part))
+    return path
+
+
+def entry(token: Spelled) -> dict[str, Any]:
+    """A token as chat completions and responses write it."""
+    spelled = None if token.bytes is None else list(token.bytes)
+    return {"token": token.text, "logprob": max(token.log_prob, NOTHING), "bytes": spelled}
+
+
+def scores(choices: list[Scored] | tuple[Scored, ...]) -> list[dict[str, Any]]:
+    """Chosen tokens with their alternatives."""
+    return [{**entry(each), "top_logprobs": [entry(t) for t in each.top]} for each in choices]
