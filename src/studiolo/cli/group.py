@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "score": ("studiolo.cli.score", "Say how well a model predicts a text."),
         "embed": ("studiolo.cli.embed", "Make vectors of texts, by which meanings are compared."),
         "batch": ("studiolo.cli.batch", "Answer a file of requests; a killed job goes on."),
+        "serve": ("studiolo.cli.serve", "Answer the clients of OpenAI and others over HTTP."),
         "models": ("studiolo.cli.models", "List the models that are here, or all there are."),
         "pull": ("studiolo.cli.models", "Fetch a model."),
         "remove": ("studiolo.cli.models", "Delete a model from this machine."),

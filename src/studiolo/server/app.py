@@ -1,0 +1,63 @@
+"""The application: routes of every dialect over one studio, behind one reception."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from importlib.metadata import version
+
+from fastapi import APIRouter, FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from studiolo.errors import InvalidRequestError, NotFoundError, StudioloError
+from studiolo.server import health
+from studiolo.server.context import context_of
+from studiolo.server.dialects import Dialect, dialect_of
+from studiolo.server.openai import OPENAI
+from studiolo.server.openai import models as openai_models
+from studiolo.server.openai import texts as openai_texts
+from studiolo.server.reception import Reception
+from studiolo.server.schema import described
+from studiolo.server.studio import Studio
+
+DIALECTS: Sequence[Dialect] = (OPENAI,)
+ROUTERS: Sequence[APIRouter] = (health.router, openai_texts.router, openai_models.router)
+
+
+def build(studio: Studio) -> FastAPI:
+    """The application that serves ``studio``; closing that is the caller's business."""
+    app = FastAPI(
+        title="Studiolo",
+        version=version("studiolo"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.studio = studio
+    for router in ROUTERS:
+        app.include_router(router)
+    app.openapi = partial(described, app)  # type: ignore[method-assign]
+    app.add_exception_handler(StudioloError, _refused)
+    app.add_exception_handler(HTTPException, _unknown)
+    app.add_middleware(Reception, studio=studio, dialects=DIALECTS)
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    context = context_of(request)
+    context.error = type(error).__name__
+    return dialect_of(request.url.path, DIALECTS).refusal(error, context.id)
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    """What the framework itself says: no such address, or not by this method."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    address = f"{request.method} {request.url.path}"[:200]
+    if status == 405:
+        told: StudioloError = InvalidRequestError(
+            "method", f"{address}: this address is asked by another method"
+        )
+    else:
+        told = NotFoundError(f"{address}: there is no such address here")
+    return await _refused(request, told)

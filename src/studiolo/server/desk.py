@@ -1,0 +1,194 @@
+"""What a route does for one request: read it, check it may be, have it answered, count it.
+
+The same for every dialect: a route reads its body into a :class:`TextAsk`, and says how events
+become bytes. A client that goes away before its answer is done cancels it at the next step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+
+from studiolo.errors import InvalidRequestError, PermissionDeniedError, TooLargeError
+from studiolo.record.grant import Scope
+from studiolo.server.context import Context, context_of
+from studiolo.server.replies import EVENTS, Stream, guarded
+from studiolo.server.settings import Price
+from studiolo.server.studio import Studio, studio_of
+from studiolo.task.asking import Answer, Choice, Event, Outcome, TextAsk, collect
+from studiolo.task.embedding import Text
+
+T = TypeVar("T")
+
+
+class Desk:
+    """One request, and whom it concerns."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.studio: Studio = studio_of(request)
+        self.context: Context = context_of(request)
+
+    @property
+    def id(self) -> str:
+        """The request's id, without what marks it as one."""
+        return self.context.id.removeprefix("req_")
+
+    def require(self, scope: Scope) -> None:
+        """Raise :class:`PermissionDeniedError` unless the caller may do this kind of thing."""
+        self.context.caller.require(scope)
+
+    async def body(self, limit: int | None = None) -> bytes:
+        """The body; raises :class:`TooLargeError` beyond ``limit`` bytes, before it is read."""
+        limit = limit or self.studio.settings.max_body
+        told = self.request.headers.get("content-length", "0")
+        if told.isdigit() and int(told) > limit:
+            raise _too_large(limit)
+        parts, size = [], 0
+        async for part in self.request.stream():
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                raise _too_large(limit)
+        return b"".join(parts)
+
+    def model(self, name: str | None, *, encoder: bool = False) -> str:
+        """The model to ask, which the caller may use."""
+        settings = self.studio.settings
+        chosen = name or (settings.encoder if encoder else settings.model)
+        self.context.model = chosen
+        if not self.context.caller.may_use(chosen):
+            key = self.context.caller.key
+            raise PermissionDeniedError(
+                f"the key {self.context.caller.id} is not for the model {chosen!r}",
+                remedy=f"It is for {', '.join(key.models if key else ())}.",
+            )
+        return chosen
+
+    async def whole(self, ask: TextAsk, write: Callable[[list[Choice], Outcome, str], Any]) -> Any:
+        """What ``write`` makes of the samples, the outcome and the fingerprint of an answer."""
+
+        async def work() -> Any:
+            await self._admit()
+            async with self._told(ask) as answer:
+                choices = await collect(_Seen(answer, self))
+                return write(choices, answer.outcome, answer.fingerprint)
+
+        return await self.unless_gone(work())
+
+    async def stream(
+        self,
+        ask: TextAsk,
+        write: Callable[[Answer], AsyncIterator[bytes]],
+        failed: Callable[[Exception], bytes],
+        media_type: str = EVENTS,
+    ) -> Stream:
+        """A response of the bytes that ``write`` makes of an answer under way.
+
+        What is refused is refused before anything is sent; what fails later is told by the piece
+        that ``failed`` makes of it.
+        """
+        await self._admit()
+        async with AsyncExitStack() as held:
+            answer = await held.enter_async_context(self._told(ask))
+            rest = held.pop_all()
+
+        def note(error: Exception) -> bytes:
+            self.context.error = type(error).__name__
+            return failed(error)
+
+        pieces = guarded(write(_Seen(answer, self)), note)
+        return Stream(pieces, rest.aclose, media_type)
+
+    async def embed(self, name: str, texts: Sequence[Text], *, truncate: bool) -> tuple[Any, int]:
+        """The vectors of ``texts``, and how many tokens they have."""
+
+        async def work() -> tuple[Any, int]:
+            await self._admit()
+            vectors, tokens = await self.studio.house.embed(
+                name, texts, truncate=truncate, client=self.context.caller.id
+            )
+            self.count(Outcome(tokens, 0, 0, None, 0.0))
+            return vectors, tokens
+
+        return await self.unless_gone(work())
+
+    async def unless_gone(self, work: Awaitable[T]) -> T:
+        """What ``work`` gives; cancelled when the client goes away, which raises."""
+        task = asyncio.ensure_future(work)
+        gone = asyncio.ensure_future(self._gone())
+        try:
+            await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise ClientDisconnect
+        finally:
+            for each in (task, gone):
+                each.cancel()
+            await asyncio.gather(task, gone, return_exceptions=True)
+
+    def count(self, outcome: Outcome) -> None:
+        """Note what an answer took, and charge it."""
+        context, settings = self.context, self.studio.settings
+        context.outcome = outcome
+        price = settings.prices.get(context.model or "", Price())
+        context.cost = (
+            outcome.prompt_tokens * price.prompt + outcome.completion_tokens * price.completion
+        ) / 1e6
+        context.joules = settings.watts * outcome.seconds
+        if context.caller.key is not None:
+            tokens = outcome.prompt_tokens + outcome.completion_tokens
+            self.studio.limiter.charge(context.caller.key, tokens, context.cost)
+
+    async def _admit(self) -> None:
+        if (key := self.context.caller.key) is not None:
+            await asyncio.to_thread(self.studio.limiter.admit, key)
+
+    def _told(self, ask: TextAsk) -> Any:
+        timeout = self.studio.settings.timeout
+        return self.studio.house.tell(ask, client=self.context.caller.id, timeout=timeout)
+
+    async def _gone(self) -> None:
+        while (await self.request.receive())["type"] != "http.disconnect":
+            pass
+
+
+class _Seen:
+    """An answer whose end is noted, however it comes."""
+
+    def __init__(self, answer: Answer, desk: Desk) -> None:
+        self._answer, self._desk = answer, desk
+        self.fingerprint, self.prompt_tokens = answer.fingerprint, answer.prompt_tokens
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        reasons = set()
+        async for event in self._answer:
+            if (reason := getattr(event, "reason", None)) is not None:
+                reasons.add(reason)
+            yield event
+        self._desk.context.finish = ",".join(sorted(reasons)) or None
+        self._desk.count(self._answer.outcome)
+
+    @property
+    def outcome(self) -> Outcome:
+        return self._answer.outcome
+
+    def receipt(self) -> Any:
+        return self._answer.receipt()
+
+
+def _too_large(limit: int) -> TooLargeError:
+    return TooLargeError(
+        f"the body is larger than {limit:,} bytes", remedy="Send less, or in several requests."
+    )
+
+
+def whole_number(field: str, text: str, low: int, high: int) -> int:
+    """A number of an address or a query; raises :class:`InvalidRequestError`."""
+    if not (text.isascii() and text.isdecimal()) or not low <= int(text) <= high:
+        raise InvalidRequestError(field, f"must be a whole number, {low} to {high}, not {text!r}")
+    return int(text)

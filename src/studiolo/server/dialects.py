@@ -1,0 +1,51 @@
+"""Which dialect an address belongs to, and how each tells of an error.
+
+An error is told in the shape that the clients of its dialect read, whoever found it: a route, the
+reception before it, or the framework that knows no such address.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from studiolo.errors import BusyError
+from studiolo.server.replies import Json
+from studiolo.task.openai.errors import status_of
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one family of clients is spoken to.
+
+    ``prefixes``: of its addresses. ``body``: of an error, given the request's id. ``headers``: of
+    every answer, given the request's id. ``error_headers``: of an error, beside those.
+    """
+
+    name: str
+    prefixes: tuple[str, ...]
+    body: Callable[[Exception, str], dict[str, Any]]
+    headers: Callable[[str], Mapping[str, str]]
+    error_headers: Callable[[Exception], Mapping[str, str]] = lambda error: {}
+
+    def refusal(self, error: Exception, request: str) -> Json:
+        """The answer that tells of ``error``."""
+        headers = dict(self.error_headers(error))
+        if isinstance(error, BusyError):
+            headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+        if status_of(error) == 401:
+            headers["www-authenticate"] = "Bearer"
+        return Json(self.body(error, request), status_of(error), headers)
+
+
+def dialect_of(path: str, dialects: Sequence[Dialect]) -> Dialect:
+    """That with the longest prefix of ``path``; one of ``dialects`` has the prefix ``/``."""
+    fitting = [
+        (len(prefix), i)
+        for i, dialect in enumerate(dialects)
+        for prefix in dialect.prefixes
+        if path.startswith(prefix)
+    ]
+    return dialects[max(fitting)[1]]

@@ -1,0 +1,33 @@
+"""What a server is told when it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MAX_BODY = 16 << 20
+
+
+@dataclass(frozen=True)
+class Price:
+    """Of a model: cost units for a million tokens of prompts and of answers."""
+
+    prompt: float = 0.0
+    completion: float = 0.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``model``, ``encoder``: for requests that name none. ``timeout``: seconds of a request.
+
+    ``open_``: let in requests without a key from anywhere, not from this machine alone.
+    ``prices``: by model. ``watts``: that the machine draws while it computes, for estimates.
+    """
+
+    model: str
+    encoder: str
+    max_body: int = MAX_BODY
+    timeout: float | None = 600.0
+    open_: bool = False
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    watts: float = 0.0

@@ -1,0 +1,76 @@
+"""A server of tiny models on a free port, in this process, for real clients to talk to."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from studiolo.record.records import Records
+from studiolo.server.app import build
+from studiolo.server.settings import Settings
+from studiolo.server.studio import Studio
+from studiolo.task.house import House
+
+MEMORY = 500_000_000
+SETTINGS = Settings(model="tiny", encoder="tiny-encoder")
+
+
+@dataclass
+class Served:
+    """A server that runs. ``url`` has no slash at its end."""
+
+    url: str
+    studio: Studio
+    clients: list[httpx.Client] = field(default_factory=list)
+
+    def http(self, **options: Any) -> httpx.Client:
+        """A plain client of it."""
+        client = httpx.Client(base_url=self.url, timeout=60, **options)
+        self.clients.append(client)
+        return client
+
+    def entries(self) -> list[Any]:
+        """What the records hold of requests, the newest first."""
+        self.studio.records.ledger.flush()
+        return list(self.studio.records.ledger.requests(None, admin=True))
+
+
+@contextmanager
+def serving(
+    records: str | Path,
+    *,
+    house: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Iterator[Served]:
+    """A server with ``settings`` changed, whose models lie in STUDIOLO_HOME."""
+    options = {"device": "cpu", "model_memory": MEMORY, "request_memory": MEMORY, **(house or {})}
+    studio = Studio.of(replace(SETTINGS, **settings), House(**options), Records.open(str(records)))
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        build(studio), log_level="critical", lifespan="off", timeout_graceful_shutdown=5
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}", studio)
+    try:
+        yield served
+    finally:
+        for client in served.clients:
+            client.close()
+        server.should_exit = True
+        thread.join()
+        studio.close()
+        listening.close()
