@@ -18,7 +18,7 @@ class EmbeddingBody(Body):
     """The body of a request; ``truncate``, our own, keeps the beginning of what is too long."""
 
     model: Name | None = None
-    input: str | list[str] | list[int] | list[list[int]]
+    input: str | list[int] | list[str | list[int]]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(None, ge=1)
     truncate: bool | None = None
