@@ -22,6 +22,7 @@ Reason = Literal["stop", "length", "tool_calls"]
 class TextAsk:
     """Text asked for: after ``messages``, or after ``prompt`` and, if given, before ``suffix``.
 
+    ``begun``: token ids that the answer begins with already; what is told goes on from there.
     ``tools`` in OpenAI's form; ``tool_choice``: ``auto``, ``none``, ``required`` or a tool's name;
     ``parallel``: whether more than one call may be made. ``options`` are those of
     :meth:`LanguageModel.prepare`, ``seed`` among them if one was given.
@@ -31,6 +32,7 @@ class TextAsk:
     messages: Sequence[Message] | None = None
     prompt: str | Sequence[int] | None = None
     suffix: str | None = None
+    begun: Sequence[int] = ()
     tools: Sequence[Message] = ()
     tool_choice: str = "auto"
     parallel: bool = True
@@ -39,11 +41,15 @@ class TextAsk:
 
 @dataclass(frozen=True)
 class Spelled:
-    """A token as text and as bytes (None for one that is no text), and its log-probability."""
+    """A token as text and as bytes (None for one that is no text), and its log-probability.
+
+    ``id``: in its model's vocabulary; None of a model elsewhere, which does not tell.
+    """
 
     text: str
     bytes: bytes | None
     log_prob: float
+    id: int | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

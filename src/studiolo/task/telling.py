@@ -19,6 +19,7 @@ from studiolo.modality.text.tokenizer import Tokenizer
 from studiolo.modality.text.tools import ToolCall, ToolCallReader, tool_names
 from studiolo.record.receipt import Receipt
 from studiolo.runtime.ticket import Ticket
+from studiolo.task.arguments import token_ids
 from studiolo.task.asking import Called, Ended, Event, Outcome, Piece, Scored, Spelled, TextAsk
 from studiolo.task.generation import Generation, Telling
 from studiolo.task.infilling import infill
@@ -28,6 +29,8 @@ from studiolo.task.text import LanguageModel
 def prepared(lm: LanguageModel, ask: TextAsk) -> Telling:
     """The request of ``ask`` to ``lm``; raises what :meth:`LanguageModel.prepare` does."""
     options = dict(ask.options)
+    if ask.begun:
+        return lm.prepare(_begun(lm, ask), **options)
     if ask.messages is not None:
         tools = ask.tools if ask.tool_choice != "none" else ()
         choice = None if ask.tool_choice in ("auto", "none") else ask.tool_choice
@@ -37,6 +40,18 @@ def prepared(lm: LanguageModel, ask: TextAsk) -> Telling:
     if ask.suffix is None:
         return lm.prepare(ask.prompt, **options)
     return lm.prepare(infill(lm, ask.prompt, ask.suffix), **options)
+
+
+def _begun(lm: LanguageModel, ask: TextAsk) -> list[int]:
+    """Token ids of what is asked, and of the answer as far as it is there."""
+    begun = token_ids("begun", ask.begun, lm.config.vocabulary)
+    if ask.tools or ask.suffix is not None:
+        raise InvalidRequestError("begun", "goes neither with tools nor with a suffix")
+    if ask.messages is not None:
+        return [*lm.encode_chat(ask.messages), *begun]
+    if isinstance(ask.prompt, str):
+        return [*lm.tokenizer.encode(ask.prompt), *begun]
+    return [*(ask.prompt or ()), *begun]
 
 
 class Listener:
@@ -196,11 +211,11 @@ def scored(tokenizer: Tokenizer, choice: Any) -> Scored:
     """A choice with its tokens spelled."""
     own = spelled(tokenizer, choice.id, choice.log_prob)
     top = tuple(spelled(tokenizer, *pair) for pair in choice.top)
-    return Scored(own.text, own.bytes, own.log_prob, top)
+    return Scored(own.text, own.bytes, own.log_prob, top, id=choice.id)
 
 
 def spelled(tokenizer: Tokenizer, id: int, log_prob: float) -> Spelled:
     """A token as text; a model's table may have more rows than its tokenizer has tokens."""
     if id >= tokenizer.vocab_size:
-        return Spelled(f"<{id}>", None, log_prob)
-    return Spelled(tokenizer.token_text(id), tokenizer.token_bytes(id), log_prob)
+        return Spelled(f"<{id}>", None, log_prob, id=id)
+    return Spelled(tokenizer.token_text(id), tokenizer.token_bytes(id), log_prob, id=id)
