@@ -21,7 +21,8 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from studiolo.errors import BusyError, InvalidRequestError
 from studiolo.record import migrations
@@ -108,7 +109,7 @@ class Database:
         try:
             with engine.begin() as connection:
                 yield connection
-        except SQLAlchemyError as error:
+        except (DBAPIError, PoolTimeout) as error:
             raise told(error, self.where) from None
 
     def _write_ahead(self) -> None:

@@ -8,7 +8,7 @@ rows are kept out of it.
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from studiolo.errors import BusyError, MalformedFileError, NoSpaceError, StudioloError
@@ -34,7 +34,7 @@ class RecordsError(StudioloError):
         super().__init__(message, remedy=remedy)
 
 
-def told(error: SQLAlchemyError, where: Location) -> StudioloError:
+def told(error: DBAPIError | PoolTimeout, where: Location) -> StudioloError:
     """The error of ours that says what ``error`` does."""
     original = error.orig if isinstance(error, DBAPIError) else None
     code = str(

@@ -81,7 +81,7 @@ class Keys:
         )
         aws = self._aws(key.id)
         with self._database.begin() as connection:
-            connection.execute(tables.keys.insert().values(_row(key), digest=secret.digest))
+            connection.execute(tables.keys.insert(), {**_row(key), "digest": secret.digest})
         self._changed(key.id)
         return NewKey(key, str(secret), aws)
 

@@ -43,6 +43,7 @@ class Writer(Generic[T]):
         room: int = ROOM,
     ) -> None:
         self._write, self._lose, self._room = write, lose, room
+        self._enough = min(GROUP, room)
         self._waiting: deque[tuple[float, T]] = deque()
         self._taken = self._done = 0
         self._hurry = 0  # what is among the first so many is written at once
@@ -66,7 +67,7 @@ class Writer(Generic[T]):
             if not self._closing and len(self._waiting) < self._room:
                 self._waiting.append((time.monotonic(), row))
                 self._taken += 1
-                if len(self._waiting) in (1, GROUP):
+                if len(self._waiting) in (1, self._enough):
                     self._changed.notify_all()
                 return
         self._lose(row)
@@ -92,7 +93,7 @@ class Writer(Generic[T]):
         return len(self._waiting) < self._room or self._closing
 
     def _is_due(self) -> bool:
-        return len(self._waiting) >= GROUP or self._hurry > self._done or self._closing
+        return len(self._waiting) >= self._enough or self._hurry > self._done or self._closing
 
     def _work(self) -> None:
         pause = BACKOFF[0]

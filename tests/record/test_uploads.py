@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from studiolo.errors import InvalidRequestError, StudioloError
+from studiolo.record.database import Database
+from studiolo.record.fault import RecordsError
+from studiolo.record.keys import Keys
+from studiolo.record.uploads import ORPHANED, Upload, Uploads
+
+
+@pytest.fixture
+def uploads(database: Database, home: Path) -> Uploads:
+    return Uploads(database)
+
+
+@pytest.fixture
+def key(database: Database, home: Path) -> str:
+    return Keys(database).create(name="a").key.id
+
+
+def put(uploads: Uploads, data: bytes = b"data", key: str | None = None, **more: object) -> Upload:
+    values = {"filename": "in.jsonl", "purpose": "batch", **more}
+    return uploads.put(data, key=key, **values)  # type: ignore[arg-type]
+
+
+def test_a_file_is_kept_found_read_and_deleted(uploads: Uploads, key: str, home: Path) -> None:
+    made = put(uploads, b"\0\xff" * 1000, key, filename="../ü\0.jsonl")
+    assert made.id.startswith("file-")
+    assert made.bytes == 2000
+    assert made.filename == "../ü\ufffd.jsonl"
+    assert uploads.find(made.id, key) == made
+    path = uploads.path(made)
+    assert path == home / "files" / made.id
+    assert path.read_bytes() == b"\0\xff" * 1000
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert uploads.delete(made.id, key)
+    assert not path.exists()
+    assert uploads.find(made.id, key) is None
+    assert not uploads.delete(made.id, key)
+
+
+def test_files_are_listed_by_page_and_purpose(uploads: Uploads, key: str) -> None:
+    made = [put(uploads, key=key, purpose=("batch", "evals")[i % 2]) for i in range(5)]
+    newest = tuple(reversed(made))
+    assert uploads.list(key) == newest
+    assert uploads.list(key, limit=2) == newest[:2]
+    assert uploads.list(key, limit=2, after=newest[1].id) == newest[2:4]
+    assert uploads.list(key, purpose="evals") == (made[3], made[1])
+    assert uploads.list(None) == ()
+    assert uploads.list(None, admin=True) == newest
+
+
+def test_another_key_sees_and_deletes_nothing(
+    uploads: Uploads, key: str, database: Database
+) -> None:
+    made, nobodys = put(uploads, key=key), put(uploads)
+    other = Keys(database).create(name="b").key.id
+    for id, reader in ((made.id, other), (made.id, None), (nobodys.id, key), (made.id, "")):
+        assert uploads.find(id, reader) is None
+        assert not uploads.delete(id, reader)
+    assert uploads.list(other) == ()
+    assert uploads.find(made.id, other, admin=True) == made
+    assert uploads.delete(made.id, other, admin=True)
+    assert uploads.path(nobodys).is_file()
+
+
+def test_one_of_a_given_id_is_there_once(uploads: Uploads) -> None:
+    put(uploads, b"first", id="file-out-1")
+    again = put(uploads, b"second one", id="file-out-1")
+    assert uploads.list(None) == (again,)
+    assert uploads.path(again).read_bytes() == b"second one"
+    assert again.bytes == 10
+
+
+@given(st.text() | st.sampled_from(["file-../../x", "../file-x", "file-", "file-a/b", "file-é"]))
+def test_an_id_leads_nowhere_else(id: str) -> None:
+    uploads = Uploads.__new__(Uploads)
+    uploads.folder = Path("/files")
+    try:
+        path = uploads._path(id)
+    except InvalidRequestError:
+        return
+    assert path.parent == uploads.folder
+    assert path.resolve() == path
+
+
+def test_ids_that_clients_send_open_no_paths(uploads: Uploads, home: Path) -> None:
+    (home / "secret").write_bytes(b"x")
+    put(uploads)
+    for id in ("../secret", "file-../../secret", "/etc/passwd", "", "file-x\0"):
+        assert uploads.find(id.replace("\0", "0"), None) is None
+        assert not uploads.delete(id.replace("\0", "0"), None, admin=True)
+        with pytest.raises(InvalidRequestError, match="is no id of a file"):
+            put(uploads, id=id)
+    assert (home / "secret").exists()
+
+
+def test_a_file_ends_at_its_time(
+    uploads: Uploads, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    made, stays = put(uploads, expires=now + 100), put(uploads)
+    assert uploads.find(made.id, None) == made
+    monkeypatch.setattr(time, "time", lambda: now + 100)
+    assert uploads.find(made.id, None) is None
+    assert uploads.list(None) == (stays,)
+    assert uploads.sweep(now + 100 + 2 * ORPHANED) == 1
+    assert [path.name for path in uploads.folder.iterdir()] == [stays.id]
+
+
+def test_bytes_that_a_kill_left_without_a_row_are_swept_later(uploads: Uploads) -> None:
+    made = put(uploads)
+    orphan, draft, young = (
+        uploads.folder / name for name in ("file-dead", "file-x.part", "file-y")
+    )
+    for path in (orphan, draft, young):
+        path.write_bytes(b"half")
+    old = time.time() - ORPHANED - 10
+    for path in (orphan, draft, uploads.path(made)):
+        os.utime(path, (old, old))
+    assert uploads.sweep(time.time()) == 2
+    assert {path.name for path in uploads.folder.iterdir()} == {made.id, "file-y"}
+
+
+def test_a_sweep_before_anything_was_kept(uploads: Uploads) -> None:
+    assert uploads.sweep(time.time()) == 0
+
+
+def test_bytes_that_are_elsewhere_are_named(uploads: Uploads) -> None:
+    made = put(uploads)
+    uploads.path(made).unlink()
+    with pytest.raises(RecordsError, match=f"the bytes of {made.id} are not in"):
+        uploads.path(made)
+
+
+def test_a_folder_that_cannot_be_written_is_named(database: Database, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    uploads = Uploads(database, tmp_path / "file")
+    with pytest.raises(StudioloError, match="cannot be written"):
+        put(uploads)
+    assert uploads.list(None) == ()
