@@ -11,18 +11,26 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from studiolo.errors import InvalidRequestError, NotFoundError, StudioloError
-from studiolo.server import health
+from studiolo.server import explore, health
+from studiolo.server.anthropic import ANTHROPIC
+from studiolo.server.anthropic import messages as anthropic_messages
 from studiolo.server.context import context_of
 from studiolo.server.dialects import Dialect, dialect_of
 from studiolo.server.openai import OPENAI
 from studiolo.server.openai import models as openai_models
 from studiolo.server.openai import texts as openai_texts
+from studiolo.server.page import assets as page_assets
 from studiolo.server.reception import Reception
 from studiolo.server.schema import described
 from studiolo.server.studio import Studio
 
-DIALECTS: Sequence[Dialect] = (OPENAI,)
-ROUTERS: Sequence[APIRouter] = (health.router, openai_texts.router, openai_models.router)
+DIALECTS: Sequence[Dialect] = (OPENAI, ANTHROPIC)
+ROUTERS: Sequence[APIRouter] = (
+    health.router,
+    openai_texts.router,
+    openai_models.router,
+    anthropic_messages.router,
+)
 
 
 def build(studio: Studio) -> FastAPI:
