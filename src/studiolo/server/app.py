@@ -30,6 +30,8 @@ ROUTERS: Sequence[APIRouter] = (
     openai_texts.router,
     openai_models.router,
     anthropic_messages.router,
+    explore.router,
+    page_assets.router,
 )
 
 

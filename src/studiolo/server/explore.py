@@ -4,7 +4,7 @@ What the page at ``/`` asks, and OpenAI's addresses cannot say: each token's id,
 have stood in its place, which tokens would end the answer, and that an answer is ``begun`` already
 and goes on from there. The events, each JSON:
 
-- first ``{"begun", "prompt_tokens", "fingerprint"}``: the text of what is begun;
+- first ``{"begun", "model", "prompt_tokens", "fingerprint"}``: the text of what is begun;
 - then ``{"text", "tokens"}``, the tokens as ``{"id", "text", "log_prob", "top"}``, those in ``top``
   likewise, best first, and ``"ends": true`` on those that end an answer; natural logarithms, as
   the model gave them, before any dial;
@@ -89,8 +89,14 @@ async def _events(desk: Desk, ask: TextAsk, answer: Answer) -> AsyncIterator[byt
         async with house.use(ask.model) as opened:  # open already: it is answering
             if isinstance(opened, LanguageModel):
                 ends, begun = opened.tokenizer.eos_ids, said(opened.tokenizer, ask.begun)
-    head = {"prompt_tokens": answer.prompt_tokens, "fingerprint": answer.fingerprint}
-    yield event({"begun": begun, **head})
+    yield event(
+        {
+            "begun": begun,
+            "model": ask.model,
+            "prompt_tokens": answer.prompt_tokens,
+            "fingerprint": answer.fingerprint,
+        }
+    )
     reason = ""
     async for each in answer:
         if isinstance(each, Piece):
