@@ -82,51 +82,70 @@ Format = Annotated[TextFormat | JsonObject | JsonSchemaFormat, Field(discriminat
 
 
 class StreamOptions(Body):
-    """``include_usage``: a last chunk tells what the answer took."""
+    """``include_usage``: a last chunk tells what the answer took. Nothing is padded here."""
 
     include_usage: bool | None = None
-    include_obfuscation: bool | None = None
+    include_obfuscation: Literal[False] | None = None
 
 
-class TextBody(Dials):
-    """What bodies that ask for texts share. Values are checked again by whoever uses them."""
+class AskingBody(Dials):
+    """What every body that asks for texts has. Values are checked again by whoever uses them.
+
+    ``receipt``, our own: the answer brings with it what it takes to make it again.
+    """
 
     model: Name | None = None
-    max_tokens: int | None = Field(None, ge=1)
-    n: int | None = Field(None, ge=1, le=128)
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
-    stop: str | list[str] | None = None
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    response_format: Format | None = None
     ignore_eos: bool | None = None
     json_schema: Mapping[str, Any] | bool | str | None = None
     regex: str | None = None
     grammar: str | None = None
     choices: list[str] | None = None
     user: str | None = Field(None, description="Whom the request is for; stands in the records.")
+    receipt: bool | None = None
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Options of :meth:`LanguageModel.prepare`: those shared by all bodies, and ``names``."""
+        names = (*Decoding.model_fields, *KINDS, "ignore_eos", *names)
+        found = {name: getattr(self, name) for name in names}
+        found = {name: value for name, value in found.items() if value is not None}
+        if self.seed is not None:
+            found["seed"] = self.seed % 2**63  # OpenAI's may be negative
+        return found
+
+
+class TextBody(AskingBody):
+    """What bodies of chats and completions share."""
+
+    max_tokens: int | None = Field(None, ge=1)
+    n: int | None = Field(None, ge=1, le=128)
+    stop: str | list[str] | None = None
+    stream_options: StreamOptions | None = None
+    response_format: Format | None = None
 
     def options(self) -> dict[str, Any]:
         """Those of :meth:`LanguageModel.prepare` that are not read otherwise."""
         if self.stream_options is not None and not self.stream:
             raise InvalidRequestError("stream_options", "needs stream to be true")
-        names = (*Decoding.model_fields, *KINDS, "max_tokens", "n", "stop", "ignore_eos")
-        given = {name: getattr(self, name) for name in names}
-        found = {name: value for name, value in given.items() if value is not None}
-        if self.seed is not None:
-            found["seed"] = self.seed % 2**63  # OpenAI's may be negative
-        return found | self._format(found)
+        found = self.given("max_tokens", "n", "stop")
+        wanted, field = self.response_format, "response_format"
+        if isinstance(wanted, JsonSchemaFormat):
+            return found | constraint(found, field, wanted.json_schema)
+        return found | constraint(found, field, wanted)
 
-    def _format(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """``response_format`` as one of our constraints."""
-        wanted = self.response_format
-        if wanted is None or isinstance(wanted, TextFormat):
-            return {}
-        if "json_schema" in found:
-            raise InvalidRequestError("json_schema", "is given twice, alone and in response_format")
-        if isinstance(wanted, JsonObject):
-            return {"json_schema": {"type": "object"}}
-        return {"json_schema": wanted.json_schema.schema_}
+
+def constraint(
+    given: Mapping[str, Any], field: str, wanted: JsonSchema | JsonObject | TextFormat | None
+) -> dict[str, Any]:
+    """What ``field`` wants of the text, beside the options that are ``given``."""
+    if wanted is None or isinstance(wanted, TextFormat):
+        return {}
+    if "json_schema" in given:
+        raise InvalidRequestError("json_schema", f"is given twice, alone and in {field}")
+    if isinstance(wanted, JsonObject):
+        return {"json_schema": {"type": "object"}}
+    return {"json_schema": wanted.schema_}
 
 
 @dataclass(frozen=True)
