@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from studiolo.errors import AuthenticationError, PermissionDeniedError, Studiolo
 from studiolo.record.grant import Key
 from studiolo.server.context import Caller, Context
 from studiolo.server.dialects import Dialect, dialect_of
+from studiolo.server.signing import held, signed, verified
 from studiolo.server.studio import Studio
 
 PUBLIC = ("/health", "/live", "/ready")
@@ -60,7 +62,7 @@ class Reception:
 
         try:
             if path not in PUBLIC:
-                context.caller = await self._caller(scope, path)
+                context.caller, receive = await self._caller(scope, receive, path)
             await self._app(scope, receive, sending)
         except ClientDisconnect:
             context.status, context.error = GONE, "ClientDisconnect"
@@ -74,14 +76,19 @@ class Reception:
             if path not in PUBLIC and not path.startswith("/studio/"):
                 self._studio.records.ledger.note(context.entry())
 
-    async def _caller(self, scope: Scope, path: str) -> Caller:
+    async def _caller(self, scope: Scope, receive: Receive, path: str) -> tuple[Caller, Receive]:
+        """Who asks, and what gives the body, which a signature covers."""
         headers = Headers(scope=scope)
         keys = self._studio.records.keys
         if not await asyncio.to_thread(keys.any):
             self._check_local(headers)
-            return Caller()
+            return Caller(), receive
         if path == PAGE[0] or path.startswith(PAGE[1]):
-            return Caller()
+            return Caller(), receive
+        if signed(headers):
+            body, receive = await held(receive, headers, self._studio.settings.max_body)
+            signer = await asyncio.to_thread(verified, scope, body, keys.find_aws, time.time())
+            return Caller(signer), receive
         key = await asyncio.to_thread(self._key, headers, scope)
         if key is None:
             raise AuthenticationError(
@@ -89,7 +96,7 @@ class Reception:
                 remedy="Send `Authorization: Bearer KEY` (or `x-api-key: KEY`); "
                 "`studiolo keys create` makes one.",
             )
-        return Caller(key)
+        return Caller(key), receive
 
     def _key(self, headers: Headers, scope: Scope) -> Key | None:
         keys = self._studio.records.keys
