@@ -7,8 +7,8 @@ become bytes. A client that goes away before its answer is done cancels it at th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -16,10 +16,11 @@ from starlette.requests import ClientDisconnect, Request
 from studiolo.errors import InvalidRequestError, PermissionDeniedError, TooLargeError
 from studiolo.record.grant import Scope
 from studiolo.server.context import Context, context_of
+from studiolo.server.keeping import keep
+from studiolo.server.metering import count
 from studiolo.server.replies import EVENTS, Stream, guarded
-from studiolo.server.settings import Price
 from studiolo.server.studio import Studio, studio_of
-from studiolo.task.asking import Answer, Choice, Event, Outcome, TextAsk, collect
+from studiolo.task.asking import Answer, Choice, Choices, Event, Outcome, TextAsk, collect
 from studiolo.task.embedding import Text
 
 T = TypeVar("T")
@@ -73,12 +74,23 @@ class Desk:
         """What ``write`` makes of the samples, the outcome and the fingerprint of an answer."""
 
         async def work() -> Any:
-            await self._admit()
-            async with self._told(ask) as answer:
-                choices = await collect(_Seen(answer, self))
+            async with self.answer(ask) as answer:
+                choices = await collect(answer)
                 return write(choices, answer.outcome, answer.fingerprint)
 
         return await self.unless_gone(work())
+
+    @asynccontextmanager
+    async def answer(
+        self, ask: TextAsk, notes: Callable[[Answer], Mapping[str, Any]] = lambda answer: {}
+    ) -> AsyncIterator[Answer]:
+        """An answer under way, which is counted, and kept if the policy says so, when it is over.
+
+        ``notes``: what is to be kept beside it, asked once its events are over.
+        """
+        await self._admit()
+        async with self._told(ask) as answer:
+            yield _Seen(answer, self, ask, notes)
 
     async def stream(
         self,
@@ -86,23 +98,22 @@ class Desk:
         write: Callable[[Answer], AsyncIterator[bytes]],
         failed: Callable[[Exception], bytes],
         media_type: str = EVENTS,
+        notes: Callable[[Answer], Mapping[str, Any]] = lambda answer: {},
     ) -> Stream:
         """A response of the bytes that ``write`` makes of an answer under way.
 
         What is refused is refused before anything is sent; what fails later is told by the piece
-        that ``failed`` makes of it.
+        that ``failed`` makes of it. ``notes``: as of :meth:`answer`.
         """
-        await self._admit()
         async with AsyncExitStack() as held:
-            answer = await held.enter_async_context(self._told(ask))
+            answer = await held.enter_async_context(self.answer(ask, notes))
             rest = held.pop_all()
 
         def note(error: Exception) -> bytes:
             self.context.error = type(error).__name__
             return failed(error)
 
-        pieces = guarded(write(_Seen(answer, self)), note)
-        return Stream(pieces, rest.aclose, media_type)
+        return Stream(guarded(write(answer), note), rest.aclose, media_type)
 
     async def embed(self, name: str, texts: Sequence[Text], *, truncate: bool) -> tuple[Any, int]:
         """The vectors of ``texts``, and how many tokens they have."""
@@ -133,16 +144,7 @@ class Desk:
 
     def count(self, outcome: Outcome) -> None:
         """Note what an answer took, and charge it."""
-        context, settings = self.context, self.studio.settings
-        context.outcome = outcome
-        price = settings.prices.get(context.model or "", Price())
-        context.cost = (
-            outcome.prompt_tokens * price.prompt + outcome.completion_tokens * price.completion
-        ) / 1e6
-        context.joules = settings.watts * outcome.seconds
-        if context.caller.key is not None:
-            tokens = outcome.prompt_tokens + outcome.completion_tokens
-            self.studio.limiter.charge(context.caller.key, tokens, context.cost)
+        count(self.context, outcome, self.studio.settings, self.studio.limiter)
 
     async def _admit(self) -> None:
         if (key := self.context.caller.key) is not None:
@@ -160,18 +162,29 @@ class Desk:
 class _Seen:
     """An answer whose end is noted, however it comes."""
 
-    def __init__(self, answer: Answer, desk: Desk) -> None:
-        self._answer, self._desk = answer, desk
+    def __init__(
+        self,
+        answer: Answer,
+        desk: Desk,
+        ask: TextAsk,
+        notes: Callable[[Answer], Mapping[str, Any]],
+    ) -> None:
+        self._answer, self._desk, self._ask, self._notes = answer, desk, ask, notes
         self.fingerprint, self.prompt_tokens = answer.fingerprint, answer.prompt_tokens
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        reasons = set()
+        contents, context = self._desk.studio.records.contents, self._desk.context
+        reasons, choices = set(), Choices()
         async for event in self._answer:
             if (reason := getattr(event, "reason", None)) is not None:
                 reasons.add(reason)
+            if contents.policy.contents:
+                choices.hear(event)
             yield event
-        self._desk.context.finish = ",".join(sorted(reasons)) or None
+        context.finish = ",".join(sorted(reasons)) or None
         self._desk.count(self._answer.outcome)
+        notes = self._notes(self._answer)
+        await keep(contents, context, self._ask, choices.made, self._answer, notes)
 
     @property
     def outcome(self) -> Outcome:

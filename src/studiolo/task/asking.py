@@ -144,11 +144,15 @@ class Choice:
     stop: str | None = None
 
 
-async def collect(answer: Answer) -> list[Choice]:
-    """All samples of ``answer``, whole, in order."""
-    choices: dict[int, Choice] = {}
-    async for event in answer:
-        choice = choices.setdefault(event.index, Choice(event.index))
+class Choices:
+    """The samples of an answer as its events come."""
+
+    def __init__(self) -> None:
+        self._by_index: dict[int, Choice] = {}
+
+    def hear(self, event: Event) -> None:
+        """Take up what ``event`` adds."""
+        choice = self._by_index.setdefault(event.index, Choice(event.index))
         if isinstance(event, Piece):
             choice.text += event.text
             choice.scores += event.scores
@@ -156,4 +160,16 @@ async def collect(answer: Answer) -> list[Choice]:
             choice.calls.append(event)
         else:
             choice.reason, choice.stop = event.reason, event.stop
-    return [choices[index] for index in sorted(choices)]
+
+    @property
+    def made(self) -> list[Choice]:
+        """All so far, in order."""
+        return [self._by_index[index] for index in sorted(self._by_index)]
+
+
+async def collect(answer: Answer) -> list[Choice]:
+    """All samples of ``answer``, whole, in order."""
+    choices = Choices()
+    async for event in answer:
+        choices.hear(event)
+    return choices.made
