@@ -34,14 +34,13 @@ def cell(text: str) -> str:
 def option_row(option: Any) -> str:
     """One row of the options table."""
     names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
-    shown = option.default is not None and option.default != () and option.default is not False
-    default = f"`{option.default}`" if shown else ""
+    shown = option.default not in (None, (), "") and option.default is not False
+    default = f"`{option.default}`" if shown else "needed" if option.required else ""
     return f"| {names} | {cell(option.help or '')} | {default} |"
 
 
-def section(name: str) -> str:
-    """The part of the page about one command."""
-    command = load(name)
+def section(name: str, command: Any) -> str:
+    """The part of the page about one command, and about those that it has of its own."""
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option"]
     usage = " ".join(a.name.upper() if a.required else f"[{a.name.upper()}]" for a in arguments)
@@ -54,12 +53,16 @@ def section(name: str) -> str:
         lines += ["| option | what it does | default |", "| --- | --- | --- |"]
         lines += [option_row(option) for option in options]
         lines.append("")
+    inner = getattr(command, "commands", {})
+    if inner:
+        lines[2] = f"`studiolo {name} COMMAND`"
+    lines += [section(f"{name} {each}", inner[each]) for each in inner]
     return "\n".join(lines)
 
 
 def page() -> str:
     """The whole page, as it should be."""
-    return "\n".join([HEAD, *(section(name) for name in COMMANDS)])
+    return "\n".join([HEAD, *(section(name, load(name)) for name in COMMANDS)])
 
 
 def disagreements() -> list[str]:

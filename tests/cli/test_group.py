@@ -9,7 +9,10 @@ import pytest
 from studiolo.cli.group import COMMANDS, load
 from tests.cli.conftest import Run
 
-HEAVY = ("torch", "pydantic", "numpy", "httpx", "transformers", "huggingface_hub", "jinja2")
+HEAVY = (
+    *("torch", "pydantic", "numpy", "httpx", "transformers", "huggingface_hub", "jinja2"),
+    *("sqlalchemy", "alembic", "psycopg"),
+)
 PROBE = """
 import sys
 from studiolo.cli import main
@@ -76,6 +79,17 @@ def test_every_command_has_help_of_its_own_that_begins_with_the_groups_line(
     ended = run(name, "--help")
     assert ended.code == 0
     assert COMMANDS[name][1] in ended.out
+
+
+def test_commands_of_a_command_have_help_of_their_own(run: Run) -> None:
+    inner = load("keys").commands
+    assert list(inner) == ["create", "list", "revoke", "usage", "delete-contents"]
+    for name, command in inner.items():
+        assert command.help
+        assert all(p.help for p in command.params), "every option and argument is explained"
+        ended = run("keys", name, "--help")
+        assert ended.code == 0
+        assert command.help.split(".")[0].split(",")[0] in " ".join(ended.out.split())
 
 
 def test_version(run: Run) -> None:

@@ -3,7 +3,8 @@
 ``studiolo --help`` must answer at once, so the lines stand here as well as in the
 commands' own docstrings; ``docs/make_cli.py --check`` fails when the two disagree. A
 command's module is imported when it is called, or asked for its own help, and defines a
-function of the command's name whose signature typer reads.
+function of the command's name whose signature typer reads, or, where a command has commands of
+its own, what :func:`subcommands` gives.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "embed": ("studiolo.cli.embed", "Make vectors of texts, by which meanings are compared."),
         "batch": ("studiolo.cli.batch", "Answer a file of requests; a killed job goes on."),
         "serve": ("studiolo.cli.serve", "Answer the clients of OpenAI and others over HTTP."),
+        "keys": ("studiolo.cli.keys", "Make, list and revoke keys; see what they used."),
         "models": ("studiolo.cli.models", "List the models that are here, or all there are."),
         "pull": ("studiolo.cli.models", "Fetch a model."),
         "remove": ("studiolo.cli.models", "Delete a model from this machine."),
@@ -34,7 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "doctor": ("studiolo.cli.doctor", "Say what this machine has and what is missing."),
     }
 )
-"""Command name: (module, line of help). The function is named like the command."""
+"""Command name: (module, line of help). What it stands for there is named like the command."""
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -42,9 +44,23 @@ CONTEXT = {"help_option_names": ["-h", "--help"]}
 def load(name: str) -> Any:
     """Import the command ``name`` and give it as typer's command object."""
     module, _ = COMMANDS[name]
+    found = getattr(import_module(module), name)
+    if isinstance(found, typer.Typer):
+        return get_command(found)
     app = typer.Typer(add_completion=False, rich_markup_mode="rich", context_settings=CONTEXT)
-    app.command(name)(getattr(import_module(module), name))
+    app.command(name)(found)
     return get_command(app)
+
+
+def subcommands(line: str) -> typer.Typer:
+    """For a command that has commands of its own, and ``line`` as its help."""
+    return typer.Typer(
+        help=line,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        context_settings=CONTEXT,
+    )
 
 
 class LazyGroup(TyperGroup):
