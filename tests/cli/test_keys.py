@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,20 @@ def test_help_names_the_commands(run: Run) -> None:
     for name in ("create", "list", "revoke", "usage", "delete-contents"):
         assert name in ended.out
     assert ended.code == 0
+
+
+def test_the_examples_of_the_page_run(
+    run: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "records.md").read_text("utf-8")
+    one, _ = filled(str(home / "records.db"))
+    monkeypatch.chdir(tmp_path)
+    exec(page.partition("```python")[2].partition("```")[0], {})
+    assert '"rating": 1.0' in (tmp_path / "feedback.jsonl").read_text("utf-8")
+    lines = [line[2:] for line in page.splitlines() if line[:2] == "$ "]
+    assert len(lines) >= 9
+    for line in lines:
+        program, *args = shlex.split(line)
+        assert program == "studiolo"
+        ended = run(*(one if each == "ID" else each for each in args))
+        assert ended.code == 0, ended.err
