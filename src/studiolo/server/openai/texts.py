@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -11,11 +11,12 @@ from starlette.responses import Response
 from studiolo.server.desk import Desk
 from studiolo.server.replies import Json, event
 from studiolo.server.schema import takes
-from studiolo.task.asking import Answer
+from studiolo.task.asking import Answer, TextAsk
 from studiolo.task.openai import chat, completions, embeddings
 from studiolo.task.openai.errors import body_of
 from studiolo.task.openai.fields import Head, TextBody, parse
 
+T = TypeVar("T")
 router = APIRouter(tags=["OpenAI"])
 DONE = b"data: [DONE]\n\n"
 
@@ -28,20 +29,14 @@ async def create_chat_completion(request: Request) -> Response:
     body = parse(chat.ChatBody, await desk.body())
     head = _head(desk, body)
     ask = chat.ask(body, head.model)
+    more = {"include_usage": _usage(body), "receipt": bool(body.receipt)}
+
+    def chunks(answer: Answer) -> AsyncIterator[bytes]:
+        return _events(chat.chunks(head, answer, **more))
+
     if body.stream:
-        return await desk.stream(
-            ask,
-            lambda answer: _events(chat.chunks(head, answer, include_usage=_usage(body))),
-            _told,
-        )
-    return Json(
-        await desk.whole(
-            ask,
-            lambda choices, outcome, fingerprint: chat.whole(
-                head, choices, outcome, fingerprint, scored=bool(body.logprobs)
-            ),
-        )
-    )
+        return await desk.stream(ask, chunks, failed)
+    return Json(await told(desk, ask, lambda answer: chat.told(body, head, answer)))
 
 
 @router.post("/v1/completions", openapi_extra=takes(completions.CompletionBody))
@@ -57,15 +52,8 @@ async def create_completion(request: Request) -> Response:
         return _events(completions.chunks(body, head, answer, include_usage=_usage(body)))
 
     if body.stream:
-        return await desk.stream(ask, chunks, _told)
-    return Json(
-        await desk.whole(
-            ask,
-            lambda choices, outcome, fingerprint: completions.whole(
-                body, head, choices, outcome, fingerprint
-            ),
-        )
-    )
+        return await desk.stream(ask, chunks, failed)
+    return Json(await told(desk, ask, lambda answer: completions.told(body, head, answer)))
 
 
 @router.post("/v1/embeddings", openapi_extra=takes(embeddings.EmbeddingBody))
@@ -96,5 +84,21 @@ async def _events(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]
     yield DONE
 
 
-def _told(error: Exception) -> bytes:
+async def told(
+    desk: Desk,
+    ask: TextAsk,
+    write: Callable[[Answer], Awaitable[T]],
+    notes: Callable[[Answer], Mapping[str, Any]] = lambda answer: {},
+) -> T:
+    """What ``write`` makes of an answer; ``notes`` as of :meth:`Desk.answer`."""
+
+    async def work() -> T:
+        async with desk.answer(ask, notes) as answer:
+            return await write(answer)
+
+    return await desk.unless_gone(work())
+
+
+def failed(error: Exception) -> bytes:
+    """The event that tells of ``error`` in the middle of a stream."""
     return event(body_of(error))

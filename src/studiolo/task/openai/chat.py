@@ -13,8 +13,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from studiolo.errors import InvalidRequestError
-from studiolo.task.asking import Answer, Called, Choice, Ended, Outcome, Piece, TextAsk
-from studiolo.task.openai.fields import MAX_TOP, Head, TextBody, scores
+from studiolo.task.asking import Answer, Called, Choice, Ended, Outcome, Piece, TextAsk, collect
+from studiolo.task.openai.fields import MAX_TOP, Head, TextBody, receipt_of, scores
 from studiolo.task.openai.messages import (
     Tool,
     ToolChoice,
@@ -42,6 +42,8 @@ class ChatBody(TextBody):
     modalities: list[Literal["text"]] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    reasoning_effort: Literal["none"] | None = None
+    verbosity: Literal["medium"] | None = None
 
 
 def ask(body: ChatBody, model: str) -> TextAsk:
@@ -68,6 +70,14 @@ def ask(body: ChatBody, model: str) -> TextAsk:
     )
 
 
+async def told(body: ChatBody, head: Head, answer: Answer) -> dict[str, Any]:
+    """The body of an answer, once it is complete."""
+    choices = await collect(answer)
+    scored = bool(body.logprobs)
+    made = whole(head, choices, answer.outcome, answer.fingerprint, scored=scored)
+    return {**made, "receipt": receipt_of(answer)} if body.receipt else made
+
+
 def whole(
     head: Head, choices: Sequence[Choice], outcome: Outcome, fingerprint: str, *, scored: bool
 ) -> dict[str, Any]:
@@ -88,9 +98,9 @@ def whole(
 
 
 async def chunks(
-    head: Head, answer: Answer, *, include_usage: bool = False
+    head: Head, answer: Answer, *, include_usage: bool = False, receipt: bool = False
 ) -> AsyncIterator[dict[str, Any]]:
-    """The chunks of an answer as it comes."""
+    """The chunks of an answer as it comes; the last one holds what is known only then."""
     top = _head(head, "chat.completion.chunk", answer.fingerprint)
     if include_usage:
         top["usage"] = None
@@ -112,8 +122,10 @@ async def chunks(
                 yield chunk(index, {"tool_calls": [{"index": place, **written_call(event)}]})
             case Ended(index, reason):
                 yield chunk(index, {}, finish_reason=reason)
-    if include_usage:
-        yield {**top, "choices": [], "usage": usage(answer.outcome)}
+    last: dict[str, Any] = {"usage": usage(answer.outcome)} if include_usage else {}
+    last |= {"receipt": receipt_of(answer)} if receipt else {}
+    if last:
+        yield {**top, "choices": [], **last}
 
 
 def usage(outcome: Outcome) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import Field
 
 from studiolo.errors import InvalidRequestError
-from studiolo.task.asking import Answer, Choice, Ended, Outcome, Piece, Scored, TextAsk
+from studiolo.task.asking import Answer, Choice, Ended, Outcome, Piece, Scored, TextAsk, collect
 from studiolo.task.openai.chat import usage
-from studiolo.task.openai.fields import MAX_TOP, NOTHING, Head, TextBody
+from studiolo.task.openai.fields import MAX_TOP, NOTHING, Head, TextBody, receipt_of
 
 
 class CompletionBody(TextBody):
@@ -65,6 +65,13 @@ def chosen(body: CompletionBody, choices: Sequence[Choice]) -> list[Choice]:
     return [replace(choice, index=i) for i, choice in enumerate(best)]
 
 
+async def told(body: CompletionBody, head: Head, answer: Answer) -> dict[str, Any]:
+    """The body of an answer, once it is complete."""
+    choices = await collect(answer)
+    made = whole(body, head, choices, answer.outcome, answer.fingerprint)
+    return {**made, "receipt": receipt_of(answer)} if body.receipt else made
+
+
 def whole(
     body: CompletionBody, head: Head, choices: Sequence[Choice], outcome: Outcome, fingerprint: str
 ) -> dict[str, Any]:
@@ -88,7 +95,7 @@ def whole(
 async def chunks(
     body: CompletionBody, head: Head, answer: Answer, *, include_usage: bool = False
 ) -> AsyncIterator[dict[str, Any]]:
-    """The chunks of an answer as it comes."""
+    """The chunks of an answer as it comes; the last one holds what is known only then."""
     top = _head(head, answer.fingerprint)
     if include_usage:
         top["usage"] = None
@@ -109,8 +116,10 @@ async def chunks(
                 yield {**top, "choices": [choice]}
             case Ended(_, reason):
                 yield {**top, "choices": [{**choice, "finish_reason": reason}]}
-    if include_usage:
-        yield {**top, "choices": [], "usage": usage(answer.outcome)}
+    last: dict[str, Any] = {"usage": usage(answer.outcome)} if include_usage else {}
+    last |= {"receipt": receipt_of(answer)} if body.receipt else {}
+    if last:
+        yield {**top, "choices": [], **last}
 
 
 def _head(head: Head, fingerprint: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from studiolo.errors import InvalidRequestError
 from studiolo.sampler.constraint import KINDS
 from studiolo.sampler.settings import Decoding
-from studiolo.task.asking import Scored, Spelled
+from studiolo.task.asking import Answer, Scored, Spelled
 
 B = TypeVar("B", bound="Body")
 MAX_TOP = 20
@@ -214,3 +214,9 @@ def entry(token: Spelled) -> dict[str, Any]:
 def scores(choices: list[Scored] | tuple[Scored, ...]) -> list[dict[str, Any]]:
     """Chosen tokens with their alternatives."""
     return [{**entry(each), "top_logprobs": [entry(t) for t in each.top]} for each in choices]
+
+
+def receipt_of(answer: Answer) -> dict[str, Any] | None:
+    """The receipt of an answer that is over, as bodies hold it; None of a model elsewhere."""
+    receipt = answer.receipt()
+    return None if receipt is None else receipt.model_dump(mode="json", exclude_none=True)

@@ -78,14 +78,12 @@ class Writer:
                     yield from self._say("")
                 yield from self._close("incomplete" if self._cut else "completed")
 
-    def finish(self, outcome: Outcome, *, receipt: object = None) -> Written:
-        """The response, complete; ``receipt`` is put into it if there is one."""
+    def finish(self, outcome: Outcome) -> Written:
+        """The response, complete."""
         last = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
         done = {"status": "completed", "completed_at": int(time.time())}
         self.response |= last if self._cut else done
         self.response["usage"] = usage(outcome)
-        if receipt is not None:
-            self.response["receipt"] = receipt
         return self.response
 
     def end(self) -> Written:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from studiolo.errors import InvalidRequestError
-from studiolo.task.asking import Called, Message
+from studiolo.task.asking import Message
 from studiolo.task.openai.fields import Body
 from studiolo.task.openai.messages import arguments_of
 
@@ -126,7 +126,7 @@ def conversation(
         elif isinstance(item, CallItem):
             called[item.call_id] = item.name
             arguments = arguments_of(item.arguments, f"input.{i}.arguments")
-            _add(messages, call_of(item.call_id, item.name, arguments))
+            _add(messages, _call_of(item.call_id, item.name, arguments))
         elif item.call_id not in called:
             raise InvalidRequestError(
                 f"input.{i}.call_id", f"{item.call_id!r:.80} is no call that was made before"
@@ -139,17 +139,7 @@ def conversation(
     return list(messages)
 
 
-def answer_of(text: str, calls: Sequence[Called]) -> Message:
-    """An answer, as the message that the next turn knows it by."""
-    message: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
-    if calls:
-        message["tool_calls"] = [
-            call_of(each.id, each.call.name, each.call.arguments) for each in calls
-        ]
-    return message
-
-
-def call_of(id: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def _call_of(id: str, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """A call as chat templates know it."""
     return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
