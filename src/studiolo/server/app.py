@@ -18,6 +18,7 @@ from studiolo.server.context import context_of
 from studiolo.server.dialects import Dialect, dialect_of
 from studiolo.server.openai import OPENAI
 from studiolo.server.openai import models as openai_models
+from studiolo.server.openai import responses as openai_responses
 from studiolo.server.openai import texts as openai_texts
 from studiolo.server.page import assets as page_assets
 from studiolo.server.reception import Reception
@@ -29,6 +30,7 @@ ROUTERS: Sequence[APIRouter] = (
     health.router,
     openai_texts.router,
     openai_models.router,
+    openai_responses.router,
     anthropic_messages.router,
     explore.router,
     page_assets.router,
