@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from studiolo.record.contents import Policy
 from studiolo.record.records import Records
 from studiolo.server.app import build
 from studiolo.server.settings import Settings
@@ -49,11 +50,12 @@ def serving(
     records: str | Path,
     *,
     house: Mapping[str, Any] | None = None,
+    policy: Policy = Policy(),  # noqa: B008  # a frozen value
     **settings: Any,
 ) -> Iterator[Served]:
     """A server with ``settings`` changed, whose models lie in STUDIOLO_HOME."""
     options = {"device": "cpu", "model_memory": MEMORY, "request_memory": MEMORY, **(house or {})}
-    studio = Studio.of(replace(SETTINGS, **settings), House(**options), Records.open(str(records)))
+    studio = Studio.of(replace(SETTINGS, **settings), House(**options), Records.open(str(records), policy))
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
