@@ -20,6 +20,7 @@ from studiolo.errors import (
     BusyError,
     InvalidRequestError,
     MalformedFileError,
+    MissingExtraError,
     NoSpaceError,
     StudioloError,
 )
@@ -333,6 +334,12 @@ def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
             Database.open(url)
     assert PASSWORD not in str(caught.value)
     assert ENCODED not in str(caught.value)
+
+
+def test_without_the_driver_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtraError, match=r"PostgreSQL needs the extra 'postgresql'"):
+        Database.open("postgresql://u@host/db")
 
 
 def test_what_a_server_refuses_is_named_without_the_password(postgres: Postgres) -> None:

@@ -24,7 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from studiolo.errors import BusyError, InvalidRequestError
+from studiolo.errors import BusyError, InvalidRequestError, MissingExtraError
 from studiolo.record import migrations
 from studiolo.record.fault import RecordsError, told
 from studiolo.record.location import Location
@@ -47,9 +47,9 @@ class Database:
     def open(cls, url: str | None = None) -> Self:
         """Open the database that ``url`` names (see :class:`Location`), made if it is not there.
 
-        Raises :class:`InvalidRequestError` for a URL that names none, and an error of
-        :mod:`studiolo.record.fault` for a database that cannot be used, is somebody else's, or
-        is of a later Studiolo.
+        Raises :class:`InvalidRequestError` for a URL that names none, :class:`MissingExtraError`
+        where the driver is not installed, and an error of :mod:`studiolo.record.fault` for a
+        database that cannot be used, is somebody else's, or is of a later Studiolo.
         """
         where = Location.of(url)
         engine = _server(where) if where.path is None else _file(where.path, where)
@@ -162,6 +162,10 @@ def _file(path: Path, where: Location) -> Engine:
 
 def _server(where: Location) -> Engine:
     """PostgreSQL's. Text is UTF-8 whatever the server thinks; a server that is gone is noticed."""
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("PostgreSQL", "postgresql") from None
     asked = {"connect_timeout": PATIENCE, "tcp_user_timeout": 1000 * PATIENCE}
     engine = create_engine(
         where.url,
