@@ -7,6 +7,7 @@ from functools import partial
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -15,7 +16,7 @@ from studiolo.server import explore, health
 from studiolo.server.anthropic import ANTHROPIC
 from studiolo.server.anthropic import messages as anthropic_messages
 from studiolo.server.context import context_of
-from studiolo.server.dialects import Dialect, dialect_of
+from studiolo.server.dialects import Dialect, MethodError, dialect_of
 from studiolo.server.openai import OPENAI
 from studiolo.server.openai import models as openai_models
 from studiolo.server.openai import responses as openai_responses
@@ -45,6 +46,7 @@ def build(studio: Studio) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,
     )
     app.state.studio = studio
     for router in ROUTERS:
@@ -52,24 +54,28 @@ def build(studio: Studio) -> FastAPI:
     app.openapi = partial(described, app)  # type: ignore[method-assign]
     app.add_exception_handler(StudioloError, _refused)
     app.add_exception_handler(HTTPException, _unknown)
+    app.add_exception_handler(RequestValidationError, _invalid)
     app.add_middleware(Reception, studio=studio, dialects=DIALECTS)
     return app
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     context = context_of(request)
-    context.error = type(error).__name__
+    context.failed(error)
     return dialect_of(request.url.path, DIALECTS).refusal(error, context.id)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:
     """What the framework itself says: no such address, or not by this method."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    address = f"{request.method} {request.url.path}"[:200]
-    if status == 405:
-        told: StudioloError = InvalidRequestError(
-            "method", f"{address}: this address is asked by another method"
-        )
-    else:
-        told = NotFoundError(f"{address}: there is no such address here")
-    return await _refused(request, told)
+    address = f"{request.method[:20]} {request.url.path[:200]}"
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        return await _refused(request, MethodError(address, allowed))
+    return await _refused(request, NotFoundError(f"{address}: there is no such address here"))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """A parameter of an address or a query that the framework has read."""
+    first = error.errors()[0] if isinstance(error, RequestValidationError) else {}
+    field = str(first.get("loc", ("request",))[-1])
+    return await _refused(request, InvalidRequestError(field, str(first.get("msg", "is wrong"))))

@@ -6,23 +6,35 @@ is over.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
+import traceback
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
-from studiolo.errors import PermissionDeniedError
+from studiolo.errors import AuthenticationError, PermissionDeniedError, StudioloError
 from studiolo.record.grant import Key, Scope
 from studiolo.record.ledger import Entry
+from studiolo.server.room import Place
 from studiolo.task.asking import Outcome
+
+MAX_USER = 256
+"""Characters that are kept of how a client calls its user."""
+NO_KEY = "Send `Authorization: Bearer KEY` (or `x-api-key: KEY`); `studiolo keys create` makes one."
+log = logging.getLogger("studiolo.server")
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the owner of ``key``, or anybody on this machine while there are no keys."""
+    """Who asks: the owner of ``key``, or anybody on this machine while there are no keys.
+
+    A ``stranger`` showed no key where keys are asked for, and may see what is everybody's.
+    """
 
     key: Key | None = None
+    stranger: bool = False
 
     @property
     def id(self) -> str:
@@ -30,7 +42,12 @@ class Caller:
         return "" if self.key is None else self.key.id
 
     def require(self, scope: Scope) -> None:
-        """Raise :class:`PermissionDeniedError` unless the key has ``scope``."""
+        """Raise :class:`PermissionDeniedError` unless the key has ``scope``.
+
+        Of a stranger, :class:`AuthenticationError`.
+        """
+        if self.stranger:
+            raise AuthenticationError("this needs a key", remedy=NO_KEY)
         if self.key is not None and not self.key.allows(scope):
             raise PermissionDeniedError(
                 f"the key {self.key.id} may not do this: it lacks the scope {scope!r}",
@@ -40,12 +57,17 @@ class Caller:
 
     def may_use(self, model: str) -> bool:
         """Whether the key is good for ``model``."""
-        return self.key is None or self.key.allows_model(model)
+        if self.key is None:
+            return not self.stranger
+        return self.key.allows_model(model)
 
 
 @dataclass
 class Context:
-    """One request. Times: ``started`` in Unix seconds, ``clock`` of ``perf_counter``."""
+    """One request. Times: ``started`` in Unix seconds, ``clock`` of ``perf_counter``.
+
+    ``place``: what it takes up while it is under way; None of an address that is everybody's.
+    """
 
     endpoint: str
     dialect: str
@@ -61,6 +83,19 @@ class Context:
     outcome: Outcome | None = None
     cost: float = 0.0
     joules: float = 0.0
+    place: Place | None = None
+
+    def failed(self, error: Exception) -> None:
+        """Note ``error``, and log it if the fault is ours.
+
+        Where it arose and what kind it is, but not its words: they may be a prompt's.
+        """
+        self.error = type(error).__name__
+        if not isinstance(error, StudioloError):
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("%s: %s failed: %s\n%s", self.id, self.endpoint, self.error, where)
+        elif error.status >= 500:
+            log.warning("%s: %s failed: %s", self.id, self.endpoint, self.error)
 
     def entry(self) -> Entry:
         """The row of the records."""
@@ -68,7 +103,7 @@ class Context:
         return Entry(
             id=self.id,
             key=self.caller.id or None,
-            user=self.user,
+            user=self.user and self.user[:MAX_USER],
             dialect=self.dialect,
             endpoint=self.endpoint,
             model=self.model,

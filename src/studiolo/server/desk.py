@@ -7,20 +7,21 @@ become bytes. A client that goes away before its answer is done cancels it at th
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from studiolo.errors import InvalidRequestError, PermissionDeniedError, TooLargeError
 from studiolo.record.grant import Scope
 from studiolo.server.context import Context, context_of
 from studiolo.server.keeping import keep
 from studiolo.server.metering import count
-from studiolo.server.replies import EVENTS, Stream, guarded
+from studiolo.server.replies import EVENTS, Stream, ending, guarded, unless_gone
 from studiolo.server.studio import Studio, studio_of
-from studiolo.task.asking import Answer, Choice, Choices, Event, Outcome, TextAsk, collect
+from studiolo.task.asking import Answer, Choice, Choices, Ended, Event, Outcome, TextAsk, collect
 from studiolo.task.embedding import Text
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ class Desk:
         self.request = request
         self.studio: Studio = studio_of(request)
         self.context: Context = context_of(request)
+        self._reading = self._watching = False
 
     @property
     def id(self) -> str:
@@ -44,17 +46,27 @@ class Desk:
         self.context.caller.require(scope)
 
     async def body(self, limit: int | None = None) -> bytes:
-        """The body; raises :class:`TooLargeError` beyond ``limit`` bytes, before it is read."""
+        """The body.
+
+        Raises :class:`TooLargeError` for more than ``limit`` bytes, before they are read if the
+        client says how many there are, and :class:`BusyError` while there is no room for it.
+        """
+        if self._watching:
+            raise RuntimeError("the body is to be read before the client is watched")
         limit = limit or self.studio.settings.max_body
-        told = self.request.headers.get("content-length", "0")
-        if told.isdigit() and int(told) > limit:
+        told = self.request.headers.get("content-length", "")
+        if told.isascii() and told.isdecimal() and int(told) > limit:
             raise _too_large(limit)
+        self._reading = True
         parts, size = [], 0
         async for part in self.request.stream():
-            parts.append(part)
             size += len(part)
             if size > limit:
                 raise _too_large(limit)
+            if self.context.place is not None:
+                self.context.place.hold(len(part))
+            parts.append(part)
+        self._reading = False
         return b"".join(parts)
 
     def model(self, name: str | None, *, encoder: bool = False) -> str:
@@ -89,8 +101,13 @@ class Desk:
         ``notes``: what is to be kept beside it, asked once its events are over.
         """
         await self._admit()
-        async with self._told(ask) as answer:
-            yield _Seen(answer, self, ask, notes)
+        house, client = self.studio.house, self.context.caller.id
+        async with house.tell(ask, client=client, timeout=self.studio.settings.timeout) as answer:
+            seen = _Seen(answer, self, ask, notes)
+            try:
+                yield seen
+            finally:
+                await seen.close()
 
     async def stream(
         self,
@@ -106,11 +123,11 @@ class Desk:
         that ``failed`` makes of it. ``notes``: as of :meth:`answer`.
         """
         async with AsyncExitStack() as held:
-            answer = await held.enter_async_context(self.answer(ask, notes))
+            answer = await self.unless_gone(held.enter_async_context(self.answer(ask, notes)))
             rest = held.pop_all()
 
         def note(error: Exception) -> bytes:
-            self.context.error = type(error).__name__
+            self.context.failed(error)
             return failed(error)
 
         return Stream(guarded(write(answer), note), rest.aclose, media_type)
@@ -121,7 +138,11 @@ class Desk:
         async def work() -> tuple[Any, int]:
             await self._admit()
             vectors, tokens = await self.studio.house.embed(
-                name, texts, truncate=truncate, client=self.context.caller.id
+                name,
+                texts,
+                truncate=truncate,
+                client=self.context.caller.id,
+                timeout=self.studio.settings.timeout,
             )
             self.count(Outcome(tokens, 0, 0, None, 0.0))
             return vectors, tokens
@@ -129,34 +150,29 @@ class Desk:
         return await self.unless_gone(work())
 
     async def unless_gone(self, work: Awaitable[T]) -> T:
-        """What ``work`` gives; cancelled when the client goes away, which raises."""
-        task = asyncio.ensure_future(work)
-        gone = asyncio.ensure_future(self._gone())
+        """What ``work`` gives; cancelled when the client goes away, which raises.
+
+        The body is to be read before: what the client sends meanwhile is thrown away.
+        """
+        if self._reading:
+            raise RuntimeError("the body is to be read to its end before the client is watched")
+        self._watching = True
         try:
-            await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-            raise ClientDisconnect
+            return await unless_gone(self.request.receive, work)
         finally:
-            for each in (task, gone):
-                each.cancel()
-            await asyncio.gather(task, gone, return_exceptions=True)
+            self._watching = False
 
     def count(self, outcome: Outcome) -> None:
         """Note what an answer took, and charge it."""
         count(self.context, outcome, self.studio.settings, self.studio.limiter)
 
     async def _admit(self) -> None:
-        if (key := self.context.caller.key) is not None:
+        if (key := self.context.caller.key) is None:
+            return
+        if key.limits.budget is None:
+            self.studio.limiter.admit(key)
+        else:  # which may have to read what was spent
             await asyncio.to_thread(self.studio.limiter.admit, key)
-
-    def _told(self, ask: TextAsk) -> Any:
-        timeout = self.studio.settings.timeout
-        return self.studio.house.tell(ask, client=self.context.caller.id, timeout=timeout)
-
-    async def _gone(self) -> None:
-        while (await self.request.receive())["type"] != "http.disconnect":
-            pass
 
 
 class _Seen:
@@ -171,20 +187,37 @@ class _Seen:
     ) -> None:
         self._answer, self._desk, self._ask, self._notes = answer, desk, ask, notes
         self.fingerprint, self.prompt_tokens = answer.fingerprint, answer.prompt_tokens
+        self._events: AsyncIterator[Event] | None = None
+        self._begun, self._seen, self._whole = time.perf_counter(), 0, False
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> AsyncIterator[Event]:
+        self._events = self._heard()
+        return self._events
+
+    async def _heard(self) -> AsyncIterator[Event]:
         contents, context = self._desk.studio.records.contents, self._desk.context
-        reasons, choices = set(), Choices()
-        async for event in self._answer:
-            if (reason := getattr(event, "reason", None)) is not None:
-                reasons.add(reason)
-            if contents.policy.contents:
-                choices.hear(event)
-            yield event
-        context.finish = ",".join(sorted(reasons)) or None
+        reasons, choices, events = set(), Choices(), aiter(self._answer)
+        async with ending(events):
+            async for event in events:
+                self._seen += 1
+                if isinstance(event, Ended):
+                    reasons.add(event.reason)
+                if contents.policy.contents:
+                    choices.hear(event)
+                yield event
+        self._whole, context.finish = True, ",".join(sorted(reasons)) or None
         self._desk.count(self._answer.outcome)
         notes = self._notes(self._answer)
         await keep(contents, context, self._ask, choices.made, self._answer, notes)
+
+    async def close(self) -> None:
+        """Let no more come. What broke off counts as many tokens as there were events, at least."""
+        if self._events is not None:
+            async with ending(self._events):
+                pass
+        if not self._whole:
+            seconds = time.perf_counter() - self._begun
+            self._desk.count(Outcome(self.prompt_tokens, 0, self._seen, None, seconds))
 
     @property
     def outcome(self) -> Outcome:

@@ -11,9 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from studiolo.errors import BusyError
+from studiolo.errors import AuthenticationError, BusyError, StudioloError
 from studiolo.server.replies import Json
 from studiolo.task.openai.errors import status_of
+
+
+class MethodError(StudioloError):
+    """The address is there, and is asked by another method. ``allowed``: those by which it is."""
+
+    status = 405
+
+    def __init__(self, address: str, allowed: str) -> None:
+        self.allowed = allowed
+        super().__init__(f"{address}: this address is asked by {allowed}")
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,9 @@ class Dialect:
         headers = dict(self.error_headers(error))
         if isinstance(error, BusyError):
             headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
-        if status_of(error) == 401:
+        elif isinstance(error, MethodError):
+            headers["allow"] = error.allowed
+        elif isinstance(error, AuthenticationError):
             headers["www-authenticate"] = "Bearer"
         return Json(self.body(error, request), status_of(error), headers)
 

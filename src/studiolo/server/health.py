@@ -8,8 +8,6 @@ from starlette.responses import Response
 from studiolo.server.replies import Json
 from studiolo.server.studio import studio_of
 
-LAG = 10.0
-"""Seconds that a row of the records may wait before something is wrong."""
 router = APIRouter(tags=["health"])
 
 
@@ -27,7 +25,7 @@ async def ready(request: Request) -> Response:
     wrong = []
     if studio.house.engine.closed:
         wrong.append("the engine has stopped")
-    if studio.records.ledger.lag > LAG:
+    if studio.records.ledger.lag > studio.settings.lag:
         wrong.append("the records cannot be written")
     status = "not ready" if wrong else "ready"
     return Json({"status": status, "wrong": wrong}, 503 if wrong else 200)

@@ -22,6 +22,11 @@ class Settings:
 
     ``open_``: let in requests without a key from anywhere, not from this machine alone.
     ``prices``: by model. ``watts``: that the machine draws while it computes, for estimates.
+    ``max_body``: bytes of one body; ``bodies``: of all that are under way. ``requests``: under
+    way at once; ``connections``: open at once, also those that ask for nothing. ``slow``: seconds
+    after which a client that neither sends nor takes what it should is given up. ``drain``:
+    seconds that requests under way have when the server is told to stop. ``lag``: seconds that a
+    row of the records may wait before something is wrong.
     """
 
     model: str
@@ -31,3 +36,9 @@ class Settings:
     open_: bool = False
     prices: Mapping[str, Price] = field(default_factory=dict)
     watts: float = 0.0
+    bodies: int = 16 * MAX_BODY
+    requests: int = 512
+    connections: int = 1024
+    slow: float = 30.0
+    drain: float = 30.0
+    lag: float = 10.0

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from studiolo.record.records import Records
 from studiolo.server.limits import Limiter
+from studiolo.server.room import Room
 from studiolo.server.settings import Settings
 from studiolo.task.house import House
 
@@ -20,11 +21,13 @@ class Studio:
     house: House
     records: Records
     limiter: Limiter
+    room: Room
 
     @classmethod
     def of(cls, settings: Settings, house: House, records: Records) -> Studio:
         """With limits that ask ``records`` what was spent."""
-        return cls(settings, house, records, Limiter(records.ledger.spent))
+        room = Room(settings.requests, settings.bodies)
+        return cls(settings, house, records, Limiter(records.ledger.spent), room)
 
     def close(self) -> None:
         """Answer nothing more, and write down what was answered."""

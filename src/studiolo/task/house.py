@@ -25,6 +25,7 @@ from studiolo.family.encoder import EncodeRequest
 from studiolo.family.prefix import PrefixCache
 from studiolo.runtime.engine import Engine
 from studiolo.runtime.loop import Model
+from studiolo.runtime.scheduler import Pace
 from studiolo.runtime.ticket import Ticket
 from studiolo.task.asking import Answer, TextAsk
 from studiolo.task.embedding import EmbeddingModel, Text
@@ -52,6 +53,7 @@ class House:
 
     ``model_memory``: of all models together; ``request_memory``: of all requests under way;
     ``prefix_memory``: for each model, of what prompts begin with. ``elsewhere``: by name.
+    ``pace``: of each model.
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class House:
         request_memory: int,
         prefix_memory: int = 0,
         elsewhere: Mapping[str, Elsewhere] | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._device, self._prefix_memory = checked_device(device), prefix_memory
+        self._pace = pace
         self.engine = Engine(model_memory=model_memory, request_memory=request_memory)
         self.elsewhere = dict(elsewhere or {})
         self._opened: dict[str, Opened] = {}
@@ -130,7 +134,8 @@ class House:
         """Answer; leaving the block cancels what is not done.
 
         ``client``: clients take turns, and share nothing that could be told from how long an
-        answer took. ``timeout``: seconds. ``patient``: wait while the queue is full. Raises what
+        answer took. ``timeout``: seconds. ``patient``: wait while the queue is full, as all samples
+        but the first do in any case. Raises what
         :meth:`load`, :meth:`LanguageModel.prepare` and :meth:`Engine.submit` do.
         """
         if (other := self.elsewhere.get(ask.model)) is not None:
@@ -158,7 +163,7 @@ class House:
                         timeout=timeout,
                         watch=listeners[i],
                     )
-                    tickets.append(await _patiently(submit) if patient else submit())
+                    tickets.append(await _patiently(submit) if patient or tickets else submit())
                     held.callback(tickets[i].cancel)
                 yield LocalAnswer(opened, telling, listeners, tickets)
 
@@ -169,9 +174,13 @@ class House:
         *,
         truncate: bool = False,
         client: str = "",
+        timeout: float | None = None,
         patient: bool = False,
     ) -> tuple[list[Tensor], int]:
-        """The vector of each text, and how many tokens were read; options as of :meth:`tell`."""
+        """The vector of each text, and how many tokens were read; options as of :meth:`tell`.
+
+        Only the first may find the queue full: the others wait for room, however many they are.
+        """
         async with self.use(name) as opened:
             if not isinstance(opened, EmbeddingModel):
                 raise InvalidRequestError(
@@ -182,8 +191,14 @@ class House:
             with ExitStack() as held:
                 tickets: list[Ticket[Tensor]] = []
                 for ids in sequences:
-                    submit = partial(self.engine.submit, name, EncodeRequest(ids), client=client)
-                    tickets.append(await _patiently(submit) if patient else submit())
+                    submit = partial(
+                        self.engine.submit,
+                        name,
+                        EncodeRequest(ids),
+                        client=client,
+                        timeout=timeout,
+                    )
+                    tickets.append(await _patiently(submit) if patient or tickets else submit())
                     held.callback(tickets[-1].cancel)
                 vectors = [await ticket for ticket in tickets]
             return vectors, sum(map(len, sequences))
@@ -202,6 +217,7 @@ class House:
                 name,
                 partial(self._open, name, bundle),
                 size,
+                self._pace,
                 forget=partial(self._opened.pop, name, None),
             )
 
