@@ -55,7 +55,8 @@ def serving(
 ) -> Iterator[Served]:
     """A server with ``settings`` changed, whose models lie in STUDIOLO_HOME."""
     options = {"device": "cpu", "model_memory": MEMORY, "request_memory": MEMORY, **(house or {})}
-    studio = Studio.of(replace(SETTINGS, **settings), House(**options), Records.open(str(records), policy))
+    kept = Records.open(str(records), policy)
+    studio = Studio.of(replace(SETTINGS, **settings), House(**options), kept)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
