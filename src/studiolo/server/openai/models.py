@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from studiolo.errors import UnknownModelError
+from studiolo.server.anthropic import models as anthropic
 from studiolo.server.desk import Desk
 from studiolo.server.replies import Json
 
@@ -17,17 +18,22 @@ router = APIRouter(tags=["OpenAI"])
 @router.get("/v1/models")
 async def list_models(request: Request) -> Response:
     """The models that the caller may use."""
-    return Json({"object": "list", "data": [_written(*each) for each in _usable(Desk(request))]})
+    usable = _usable(Desk(request))
+    if anthropic.HEADER in request.headers:
+        return await anthropic.answer(request, usable, None)
+    return Json({"object": "list", "data": [_written(*each) for each in usable]})
 
 
 @router.get("/v1/models/{model:path}")
 async def retrieve_model(request: Request, model: str) -> Response:
     """One model."""
-    desk = Desk(request)
-    for name, created, owner in _usable(desk):
+    usable = _usable(Desk(request))
+    if anthropic.HEADER in request.headers:
+        return await anthropic.answer(request, usable, model)
+    for name, created, owner in usable:
         if name == model:
             return Json(_written(name, created, owner))
-    raise UnknownModelError(model, [name for name, _, _ in _usable(desk)])
+    raise UnknownModelError(model, [name for name, _, _ in usable])
 
 
 def _usable(desk: Desk) -> list[tuple[str, int, str]]:

@@ -1,0 +1,16 @@
+"""The Anthropic Messages API over HTTP. Source: Anthropic API reference, "Messages", "Errors".
+
+``bodies`` is what clients send, ``conversation`` makes of it what models here are asked,
+``answers`` writes what they are told, and ``messages`` and ``models`` are the addresses.
+"""
+
+from __future__ import annotations
+
+from studiolo.server.anthropic.errors import Anthropic, body_of
+
+ANTHROPIC = Anthropic(
+    name="anthropic",
+    prefixes=("/v1/messages",),
+    body=body_of,
+    headers=lambda request: {"request-id": request},
+)
