@@ -15,6 +15,11 @@ from studiolo.errors import InvalidRequestError, NotFoundError, StudioloError
 from studiolo.server import explore, health
 from studiolo.server.anthropic import ANTHROPIC
 from studiolo.server.anthropic import messages as anthropic_messages
+from studiolo.server.bedrock import BEDROCK
+from studiolo.server.bedrock import conversations as bedrock_conversations
+from studiolo.server.bedrock import counting as bedrock_counting
+from studiolo.server.bedrock import invocations as bedrock_invocations
+from studiolo.server.bedrock import models as bedrock_models
 from studiolo.server.context import context_of
 from studiolo.server.dialects import Dialect, MethodError, dialect_of
 from studiolo.server.openai import OPENAI
@@ -26,13 +31,17 @@ from studiolo.server.reception import Reception
 from studiolo.server.schema import described
 from studiolo.server.studio import Studio
 
-DIALECTS: Sequence[Dialect] = (OPENAI, ANTHROPIC)
+DIALECTS: Sequence[Dialect] = (OPENAI, ANTHROPIC, BEDROCK)
 ROUTERS: Sequence[APIRouter] = (
     health.router,
     openai_texts.router,
     openai_models.router,
     openai_responses.router,
     anthropic_messages.router,
+    bedrock_conversations.router,
+    bedrock_invocations.router,
+    bedrock_counting.router,
+    bedrock_models.router,
     explore.router,
     page_assets.router,
 )
