@@ -1,0 +1,90 @@
+"""An answer from elsewhere, under way: as any other answer, with what it took."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from studiolo.errors import DeadlineError
+from studiolo.task.asking import Ended, Event, Outcome, Piece
+from studiolo.task.remote.wire import Reader, Tally
+
+BYTES = 4
+"""Bytes to a token, where an upstream does not say how many tokens there were."""
+
+
+class RemoteAnswer:
+    """As :class:`studiolo.task.asking.Answer`; close it.
+
+    ``events``: all of them; the first is fetched by :meth:`begin`. ``asked``: bytes of the
+    request. ``started``: of ``perf_counter``. ``due``: when it must be over, by the clock of the
+    event loop.
+    """
+
+    def __init__(
+        self, events: AsyncGenerator[Event, None], reader: Reader, asked: int, started: float
+    ) -> None:
+        self._events, self._reader, self._asked, self._started = events, reader, asked, started
+        self.due: float | None = None
+        self._first: Event | None = None
+        self._seconds_to_first: float | None = None
+        self._seconds = 0.0
+        self._said = 0
+
+    async def begin(self) -> None:
+        """Wait for the first event; raises what waiting for it does."""
+        self._first = await anext(self._events)
+        if not isinstance(self._first, Ended):
+            self._seconds_to_first = time.perf_counter() - self._started
+
+    async def aclose(self) -> None:
+        """Have the upstream stop."""
+        await self._events.aclose()
+
+    @property
+    def fingerprint(self) -> str:
+        """The upstream's own, if it has one."""
+        return self._reader.fingerprint
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens asked with, as the upstream says; while it has not said, an estimate."""
+        told = self._reader.tally.prompt
+        return -(-self._asked // BYTES) if told is None else told
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        """The events, as they come."""
+        if self._first is not None:
+            yield self._heard(self._first)
+        while True:
+            try:
+                async with asyncio.timeout_at(self.due):
+                    event = await anext(self._events, None)
+            except TimeoutError:
+                raise late() from None
+            if event is None:
+                break
+            yield self._heard(event)
+        self._seconds = time.perf_counter() - self._started
+
+    @property
+    def outcome(self) -> Outcome:
+        """What it took."""
+        tally: Tally = self._reader.tally
+        made = -(-self._said // BYTES) if tally.completion is None else tally.completion
+        cached = min(tally.cached, self.prompt_tokens)
+        return Outcome(self.prompt_tokens, cached, made, self._seconds_to_first, self._seconds)
+
+    def receipt(self) -> None:
+        """None: it cannot be made again here."""
+
+    def _heard(self, event: Event) -> Event:
+        if isinstance(event, Piece):
+            self._said += len(event.text.encode("utf-8", "replace"))
+        return event
+
+
+def late() -> DeadlineError:
+    """For an answer that is not over in its time."""
+    return DeadlineError("the request's time ran out before it was done")
