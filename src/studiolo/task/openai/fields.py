@@ -171,11 +171,15 @@ def parse(kind: type[B], body: bytes | Mapping[str, Any]) -> B:
 
 
 def named(error: ValidationError, text: bytes, kind: type[BaseModel]) -> InvalidRequestError:
-    """The first of pydantic's findings, in our words."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    if first["type"] == "json_invalid":
-        return InvalidRequestError("body", f"is not JSON: {first['msg']}")
-    path = _path(first["loc"], json.loads(text), missing=first["type"] == "missing")
+    """The first of pydantic's findings, or what it is due to deeper inside, in our words."""
+    found = error.errors(include_url=False, include_context=False)
+    if found[0]["type"] == "json_invalid":
+        return InvalidRequestError("body", f"is not JSON: {found[0]['msg']}")
+    body = json.loads(text)
+    paths = [_path(each["loc"], body, missing=each["type"] == "missing") for each in found]
+    inside = [i for i, each in enumerate(paths) if each[: len(paths[0])] == paths[0]]
+    deepest = max(inside, key=lambda i: len(paths[i]))
+    first, path = found[deepest], paths[deepest]
     field = ".".join(path) or "body"
     if first["type"] == "extra_forbidden":
         known = sorted(each.alias or name for name, each in kind.model_fields.items())
