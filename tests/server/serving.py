@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from studiolo.record.contents import Policy
 from studiolo.record.records import Records
-from studiolo.server.app import build
+from studiolo.server.running import Server
 from studiolo.server.settings import Settings
 from studiolo.server.studio import Studio
 from studiolo.task.house import House
@@ -55,14 +54,12 @@ def serving(
 ) -> Iterator[Served]:
     """A server with ``settings`` changed, whose models lie in STUDIOLO_HOME."""
     options = {"device": "cpu", "model_memory": MEMORY, "request_memory": MEMORY, **(house or {})}
-    kept = Records.open(str(records), policy)
-    studio = Studio.of(replace(SETTINGS, **settings), House(**options), kept)
+    studio = Studio.of(
+        replace(SETTINGS, **settings), House(**options), Records.open(str(records), policy)
+    )
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        build(studio), log_level="critical", lifespan="off", timeout_graceful_shutdown=5
-    )
-    server = uvicorn.Server(config)
+    server = Server(studio)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     while not server.started:

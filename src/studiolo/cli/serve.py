@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,13 +19,14 @@ from studiolo.cli.output import note
 from studiolo.errors import InvalidRequestError, StudioloError
 
 if TYPE_CHECKING:
+    from studiolo.record.records import Records
     from studiolo.server.settings import Settings
     from studiolo.server.studio import Studio
 
 UNKNOWN_MEMORY = 4_000_000_000
 """Bytes taken for granted where nothing says how many there are."""
-DRAIN = 30
-"""Seconds that requests under way have when the server is told to stop."""
+WAITING = 256
+"""Requests to one model that may wait for their turn; longer lines help nobody."""
 
 
 def serve(
@@ -71,83 +73,79 @@ def serve(
         timeout=timeout,
         open_=without_keys,
     )
-    with _bound(host, port) as listening:
+    with bound(host, port) as listening, ExitStack() as ending:
+        kept = _records(records)
+        ending.callback(kept.close)
+        if not (without_keys or is_loopback(listening) or kept.keys.any()):
+            raise InvalidRequestError(
+                "host",
+                f"{host} can be reached from other machines, and there are no keys",
+                remedy="Make one first (`studiolo keys create`), or pass --without-keys.",
+            )
         for name in models:
             fetch(name)
-        studio = _opened(settings, records, device)
-        try:
-            if not without_keys and not is_loopback(host) and not studio.records.keys.any():
-                raise InvalidRequestError(
-                    "host",
-                    f"{host} can be reached from other machines, and there are no keys",
-                    remedy="Make one first (`studiolo keys create`), or pass --without-keys.",
-                )
-            for name in models:
-                studio.house.load(name)
-            _run(studio, listening, host)
-        finally:
-            studio.close()
+        studio = _studio(settings, kept, device)
+        ending.callback(studio.house.close)
+        for name in models:
+            studio.house.load(name)
+        _run(studio, listening, host)
+    note("Stopped.")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A socket that listens; bound first, so that a port in use is told before a long load."""
+def bound(host: str, port: int) -> socket.socket:
+    """A socket for the server; bound first, so that a port in use is told before a long load."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        listening = socket.socket(found[0][0], socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(found[0][4])
-        return listening
+        with ExitStack() as failing:
+            listening = failing.enter_context(socket.socket(found[0][0], socket.SOCK_STREAM))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(found[0][4])
+            listening.listen()  # only then is a port surely nobody else's
+            failing.pop_all()
+            return listening
     except OSError as error:
         raise StudioloError(
-            f"cannot listen at {host}:{port}: {error.strerror or error}",
-            remedy="Choose another with --port; 0 takes a free one.",
+            f"cannot listen at {shown(host)}:{port}: {error.strerror or error}",
+            remedy="Choose another --host or another --port; port 0 takes a free one.",
         ) from None
 
 
-def _opened(settings: Settings, records: str | None, device: str) -> Studio:
+def is_loopback(listening: socket.socket) -> bool:
+    """Whether only this machine can reach ``listening``."""
+    return ipaddress.ip_address(listening.getsockname()[0]).is_loopback
+
+
+def shown(host: str) -> str:
+    """``host`` as it stands in an address."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _records(url: str | None) -> Records:
     from studiolo.record.records import Records
+
+    return Records.open(url)
+
+
+def _studio(settings: Settings, kept: Records, device: str) -> Studio:
+    from studiolo.runtime.scheduler import Pace
     from studiolo.server.studio import Studio
     from studiolo.task.house import House
 
     memory = memory_bytes() or UNKNOWN_MEMORY
-    kept = Records.open(records)
     house = House(
         device=device,
         model_memory=memory * 6 // 10,
         request_memory=memory * 2 // 10,
         prefix_memory=memory * 5 // 100,
+        pace=Pace(waiting=WAITING),
     )
     return Studio.of(settings, house, kept)
 
 
 def _run(studio: Studio, listening: socket.socket, host: str) -> None:
-    import uvicorn
+    from studiolo.server.running import Server
 
-    from studiolo.server.app import build
+    def ready(port: int) -> None:
+        print(f"Studiolo is ready at http://{shown(host)}:{port}", flush=True)
 
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets=sockets)
-            shown = f"[{host}]" if ":" in host else host
-            print(f"Studiolo is ready at http://{shown}:{listening.getsockname()[1]}", flush=True)
-
-    config = uvicorn.Config(
-        build(studio),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN,
-        lifespan="off",
-    )
-    Server(config).run(sockets=[listening])
-    note("Stopped.")
+    Server(studio, ready).run(sockets=[listening])
