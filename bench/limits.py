@@ -25,7 +25,7 @@ from studiolo.nn.tape import Kind
 
 HERE = Path(__file__).resolve().parent
 FLAGS = {
-    "avx2": ["-mavx2", "-mf16c"],
+    "avx2": ["-mavx2", "-mfma", "-mf16c"],
     "avx512": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni"],
 }
 TIMES = 5

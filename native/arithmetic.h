@@ -1,5 +1,6 @@
 // The operations of a tape over the lanes of one processor level. Compiled once for each level,
-// without contraction or reordering: every level computes the same bits.
+// without contraction or reordering: every level computes the same bits. What is fused is written
+// so.
 #include <math.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 
 namespace {
 using lanes::F;
+using lanes::fused;
 using lanes::I;
 using lanes::W;
 constexpr int WIDTH = lanes::WIDTH;
@@ -66,15 +68,15 @@ INLINE F exponential(F x) {
   x = larger(all(-87.0f), x);  // what is not a number stays so
   I n = nearest(x * 1.44269504f);
   F whole = to_float(n);
-  F r = x - whole * 0.693359375f;
-  r = r - whole * -2.12194440e-4f;
+  F r = fused(whole, all(-0.693359375f), x);
+  r = fused(whole, all(2.12194440e-4f), r);
   F p = all(1.9875691500e-4f);
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  F value = p * (r * r) + r + 1.0f;
+  p = fused(p, r, all(1.3981999507e-3f));
+  p = fused(p, r, all(8.3334519073e-3f));
+  p = fused(p, r, all(4.1665795894e-2f));
+  p = fused(p, r, all(1.6666665459e-1f));
+  p = fused(p, r, all(5.0000001201e-1f));
+  F value = fused(p, r * r, r) + 1.0f;
   return value * (F)((n + 127) << 23);
 }
 
@@ -89,10 +91,10 @@ INLINE F error_function(F x) {
   F z = absolute(x);
   F t = 1.0f / (1.0f + 0.3275911f * z);
   F p = all(1.061405429f);
-  p = p * t + -1.453152027f;
-  p = p * t + 1.421413741f;
-  p = p * t + -0.284496736f;
-  p = p * t + 0.254829592f;
+  p = fused(p, t, all(-1.453152027f));
+  p = fused(p, t, all(1.421413741f));
+  p = fused(p, t, all(-0.284496736f));
+  p = fused(p, t, all(0.254829592f));
   F y = 1.0f - p * t * exponential(-(z * z));
   return x >= 0.0f ? y : -y;
 }
@@ -216,12 +218,12 @@ struct Sums {
 
   INLINE void add(const I dot[R][V], const F* scale) {
     UNROLL for (int r = 0; r < R; r++)
-      UNROLL for (int v = 0; v < V; v++) value[r][v] = value[r][v] + to_float(dot[r][v]) * scale[v];
+      UNROLL for (int v = 0; v < V; v++) value[r][v] = fused(to_float(dot[r][v]), scale[v], value[r][v]);
   }
   INLINE void add_offset(const Slot& x, int row, int64_t g, const F* offset) {
     UNROLL for (int r = 0; r < R; r++) {
-      float sum = x.sums[(row + r) * (x.k / 32) + g];
-      UNROLL for (int v = 0; v < V; v++) value[r][v] = value[r][v] + sum * offset[v];
+      F sum = all(x.sums[(row + r) * (x.k / 32) + g]);
+      UNROLL for (int v = 0; v < V; v++) value[r][v] = fused(sum, offset[v], value[r][v]);
     }
   }
   INLINE void finish(const Slot& x, int row, const Target& y, const float* bias, int64_t block) {
@@ -439,7 +441,7 @@ void norm(const float* src, float* dst, const float* weight, const float* bias, 
   for (int i = 0; i < size; i += BLOCK)
     for (int h = 0; h < H; h++) {
       F d = some(src + i, size - i, h, mean) - mean;
-      sum[h] = sum[h] + d * d;
+      sum[h] = fused(d, d, sum[h]);
     }
   float inverse = 1.0f / sqrtf(folded(sum) / (float)size + eps);
   for (int i = 0; i < size; i += BLOCK)
@@ -503,7 +505,7 @@ INLINE void score(const float* query, const Past& past, const float* keys, int a
   for (int i = 0; i < size; i++)
     UNROLL for (int v = 0; v < V; v++) {
       F key = load<F>(keys + (v / H * size + i) * BLOCK + v % H * WIDTH);
-      UNROLL for (int g = 0; g < G; g++) dot[g][v] = dot[g][v] + query[g * size + i] * key;
+      UNROLL for (int g = 0; g < G; g++) dot[g][v] = fused(all(query[g * size + i]), key, dot[g][v]);
     }
   const bool edge = at < past.first || at + NB * BLOCK > past.until;
   UNROLL for (int g = 0; g < G; g++)
@@ -532,7 +534,8 @@ INLINE void mix(const float* weights, const float* inverse, const Past& past, in
     for (; at < stop; at++, values += past.padded_size)
       UNROLL for (int v = 0; v < V; v++) {
         F value = load<F>(values + v * WIDTH);
-        UNROLL for (int g = 0; g < G; g++) sum[g][v] = sum[g][v] + weights[g * room + at] * value;
+        UNROLL for (int g = 0; g < G; g++)
+          sum[g][v] = fused(all(weights[g * room + at]), value, sum[g][v]);
       }
   }
   const int size = past.head_size;

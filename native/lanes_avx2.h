@@ -1,4 +1,4 @@
-// Eight floats at a time: AVX2 with F16C (Intel Haswell, AMD Excavator, and later).
+// Eight floats at a time: AVX2 with FMA and F16C (Intel Haswell, AMD Excavator, and later).
 #pragma once
 #include <immintrin.h>
 
@@ -14,6 +14,7 @@ typedef short W __attribute__((vector_size(32)));
 inline I multiply_add(I sum, W a, W b) {
   return sum + (I)_mm256_madd_epi16((__m256i)a, (__m256i)b);
 }
+inline F fused(F a, F b, F c) { return (F)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 inline F from_half(const uint16_t* p) {
   return (F)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p));
 }

@@ -14,6 +14,7 @@ typedef short W __attribute__((vector_size(64)));
 inline I multiply_add(I sum, W a, W b) {
   return (I)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
 }
+inline F fused(F a, F b, F c) { return (F)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 inline F from_half(const uint16_t* p) {
   return (F)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i*)p));
 }

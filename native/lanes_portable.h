@@ -15,6 +15,12 @@ inline I multiply_add(I sum, W a, W b) {
   return sum + ((x << 16) >> 16) * ((y << 16) >> 16) + (x >> 16) * (y >> 16);
 }
 
+inline F fused(F a, F b, F c) {
+  F sum;
+  for (int i = 0; i < WIDTH; i++) sum[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return sum;
+}
+
 inline float half(uint16_t h) {
   uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff, bits;
   if (rest >= 0x7c00) {

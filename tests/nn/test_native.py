@@ -340,7 +340,7 @@ def test_nothing_outside_its_memory(tmp_path: Path, proof: Callable[..., int]) -
         pytest.skip("no g++ on Linux here, whose sanitisers this takes")
     sources = [ROOT / "native" / f"{name}.cpp" for name in ("player", "pack", "level_portable")]
     if cases > 100 and "avx2" in levels():  # they take long to compile
-        parts = {"level_avx2": ["-mavx2", "-mf16c"]}
+        parts = {"level_avx2": ["-mavx2", "-mfma", "-mf16c"]}
         parts["level_avx512"] = [f"-mavx512{x}" for x in ("f", "bw", "vl", "dq", "vnni")]
         for name, flags in parts.items():
             out, source = tmp_path / f"{name}.o", ROOT / "native" / f"{name}.cpp"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -125,6 +126,42 @@ def test_rows_are_looked_up_and_multiplied(name: str) -> None:
         got.double(), expected, rtol=1e-3, atol=float(expected.abs().max()) * 1e-3
     )
     assert same(got[0], got[2])
+
+
+# --- fused multiply-add ---------------------------------------------------------------------------
+
+
+def exactly(a: float, b: float, c: float) -> float:
+    """``a * b + c`` in rational numbers, rounded once: to the nearer float32, of two to the even."""
+    exact = Fraction(a) * Fraction(b) + Fraction(c)
+    near = np.float32(float(exact))
+    around = [np.nextafter(near, np.float32(-np.inf)), near, np.nextafter(near, np.float32(np.inf))]
+    finite = [x for x in around if np.isfinite(x)]
+    return float(min(finite, key=lambda x: (abs(Fraction(float(x)) - exact), _bits(x) & 1)))
+
+
+def _bits(x: np.float32) -> int:
+    return int(x.view(np.int32))
+
+
+SINGLES = st.floats(width=32, min_value=-(2.0**60), max_value=2.0**60, allow_subnormal=True)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SINGLES, SINGLES, SINGLES)
+@example(1 + 2.0**-23, 1 + 2.0**-23, 2.0**-60)
+@example(2.0**-75, 2.0**-75, 2.0**-149)
+def test_a_product_and_a_sum_are_rounded_once(a: float, b: float, c: float) -> None:
+    got = spec.fused(torch.tensor([a]), torch.tensor([b]), torch.tensor([c]))
+    assert float(got) == exactly(a, b, c)
+
+
+@pytest.mark.parametrize("c", [2.0**30 + 128, -(2.0**30) - 384, 1.5 * 2.0**30 + 128])
+def test_what_float64_would_round_twice_is_rounded_once(c: float) -> None:
+    """A hair's breadth from the middle of two float32, less than a float64 can tell."""
+    a, b = 8 * (1 + 2.0**-23), math.copysign(8 * (1 - 2.0**-23), c)
+    got = spec.fused(torch.tensor([a]), torch.tensor([b]), torch.tensor([c]))
+    assert float(got) == exactly(a, b, c) != float(np.float32(a * b + c))
 
 
 # --- functions ------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 Integers are exact, so their sums have no order. Every sum of floats has one: over the groups of
 a row, over 16 lanes that are then folded in halves, over the dimensions of a head, over the
-positions of a sequence. Products and sums are rounded one by one, never fused. No operation looks
-at another row, except attention at the past of its own sequence: so a row's result cannot depend
+positions of a sequence. Where products are summed, each is fused with the sum: the two are rounded
+once (:func:`fused`); everything else is rounded one by one. No operation looks at another row, except attention at the past of its own sequence: so a row's result cannot depend
 on its neighbours, on how a prompt was cut, or on how many threads there are.
 
 Written to be read; the compiled library is some hundred times faster.
@@ -22,7 +22,7 @@ from studiolo.nn.network import PAGE
 from studiolo.nn.packed import Packed
 from studiolo.nn.tape import ACTIVATIONS, BLOCK, SCORES, Floats, Kind, Op, Step, Tape, padded
 
-VERSION = 1
+VERSION = 2
 """Rises when any result may come out in other bits than before; receipts name it."""
 TOP = 32767.0
 """The largest code of an activation: 16 bits."""
@@ -32,6 +32,31 @@ SUMMED = 32
 """Activations summed together, for the offset of a group of weights."""
 OUTPUTS = 4096
 """Outputs computed at once, to bound memory."""
+TINY = 2.0**-126
+"""Below this, float32 are subnormal."""
+_BELOW, _MIDDLE = (1 << 29) - 1, 1 << 28
+"""The bits of a float64 that a float32 has not, and what they are in the middle of two float32."""
+
+
+def fused(a: Tensor, b: Tensor | float, c: Tensor | float) -> Tensor:
+    """``a * b + c`` of float32, rounded once to float32: a fused multiply-add.
+
+    In float64 the product is exact, and the sum rounded to 53 bits. To round that again to 24 goes
+    wrong only if it is now the middle of two float32 (or subnormal, whose middles lie elsewhere)
+    and was not before; there it is first moved to its neighbour on the exact sum's side.
+    """
+    product = a.double() * (b.double() if isinstance(b, Tensor) else b)
+    added = c.double() if isinstance(c, Tensor) else torch.tensor(c, dtype=torch.float64)
+    total = product + added
+    doubtful = (total.view(torch.int64) & _BELOW) == _MIDDLE
+    doubtful = doubtful | ((total.abs() < TINY) & (total != 0))
+    if bool(doubtful.any()):
+        of_added = total - product  # Knuth's two-sum: what rounding took away
+        lost = (product - (total - of_added)) + (added - of_added)
+        towards = torch.nextafter(total, torch.copysign(torch.full_like(total, torch.inf), lost))
+        even = (total.view(torch.int64) & 1) == 0
+        total = torch.where(doubtful & (lost != 0) & even, towards, total)
+    return total.float()
 
 
 def quantize(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,9 +93,9 @@ def linear(codes: Tensor, scale: Tensor, weight: Packed) -> Tensor:
         scales, offsets = weight.scales()[part].T, weight.offsets()
         total = torch.zeros(rows, q.shape[2])
         for g in range(groups):
-            total = total + dots[g] * scales[g]
+            total = fused(dots[g], scales[g], total)
             if offsets is not None:
-                total = total + sums[g, :, None] * offsets[part, g]
+                total = fused(sums[g, :, None], offsets[part, g], total)
         parts.append(total * scale)
     return torch.cat(parts, dim=1)
 
@@ -79,13 +104,17 @@ def _grouped(x: Tensor, padding: int, groups: int) -> Tensor:
     return torch.nn.functional.pad(x, (0, padding)).view(x.shape[0], groups, -1)
 
 
-def lane_sum(x: Tensor) -> Tensor:
-    """Sum of ``[..., K]`` over 16 lanes, which are then folded in halves: ``[..., 1]``."""
+def lane_sum(x: Tensor, *, squares: bool = False) -> Tensor:
+    """Sum of ``[..., K]``, or of its ``squares``, over 16 lanes: ``[..., 1]``.
+
+    The lanes are then folded in halves.
+    """
     blocks = torch.nn.functional.pad(x, (0, -x.shape[-1] % BLOCK))
     blocks = blocks.reshape(*x.shape[:-1], -1, BLOCK)
     lanes = torch.zeros_like(blocks[..., 0, :])
     for i in range(blocks.shape[-2]):
-        lanes = lanes + blocks[..., i, :]
+        block = blocks[..., i, :]
+        lanes = fused(block, block, lanes) if squares else lanes + block
     while lanes.shape[-1] > 1:
         low, high = lanes.chunk(2, dim=-1)
         lanes = low + high
@@ -96,7 +125,7 @@ def norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
     """Root-mean-square normalisation, or layer normalisation if there is a bias."""
     size = float(x.shape[-1])
     centred = x if bias is None else x - lane_sum(x) / size
-    mean_square = lane_sum(centred * centred) / size + _single(eps)
+    mean_square = lane_sum(centred, squares=True) / size + _single(eps)
     # By way of float64: some builds of PyTorch do not round float32 roots correctly.
     inverse = 1.0 / torch.sqrt(mean_square.double()).float()
     scaled = centred * inverse * weight
@@ -107,8 +136,8 @@ def exponential(x: Tensor) -> Tensor:
     """e to the ``x``, for x up to 80; below -87 as at -87; NaN stays. Cephes' polynomial."""
     x = torch.where(x < -87.0, -87.0, x)
     n = (x * _single(1.44269504)).round()
-    r = x - n * _single(0.693359375)
-    r = r - n * _single(-2.12194440e-4)
+    r = fused(n, _single(-0.693359375), x)
+    r = fused(n, _single(2.12194440e-4), r)
     p = torch.full_like(r, _single(1.9875691500e-4))
     for coefficient in (
         1.3981999507e-3,
@@ -117,9 +146,9 @@ def exponential(x: Tensor) -> Tensor:
         1.6666665459e-1,
         5.0000001201e-1,
     ):
-        p = p * r + _single(coefficient)
+        p = fused(p, r, _single(coefficient))
     power = ((n.to(torch.int32) + 127) << 23).view(torch.float32)
-    return (p * (r * r) + r + 1.0) * power
+    return (fused(p, r * r, r) + 1.0) * power
 
 
 def sigmoid(x: Tensor) -> Tensor:
@@ -135,7 +164,7 @@ def error_function(x: Tensor) -> Tensor:
     t = 1.0 / (1.0 + _single(0.3275911) * z)
     p = torch.full_like(t, _single(1.061405429))
     for coefficient in (-1.453152027, 1.421413741, -0.284496736, 0.254829592):
-        p = p * t + _single(coefficient)
+        p = fused(p, t, _single(coefficient))
     y = 1.0 - p * t * exponential(-(z * z))
     return torch.where(x >= 0, y, -y)
 
@@ -172,14 +201,14 @@ def attend(
     seen = (positions >= first[:, None]) & (positions < until[:, None])
     dots = torch.zeros(query.shape[0], query.shape[1], keys.shape[0])
     for i in range(query.shape[2]):
-        dots = dots + query[:, :, i, None] * keys[:, :, i].T
+        dots = fused(query[:, :, i, None], keys[:, :, i].T, dots)
     scores = (dots * _single(scale)).masked_fill(~seen[:, None], -torch.inf)
     weights = exponential(scores - scores.amax(dim=-1, keepdim=True))
     weights = weights.masked_fill(scores == -torch.inf, 0.0)
     mixed = torch.zeros_like(query)
     for j in range(keys.shape[0]):
-        part = weights[:, :, j, None] * values[j]  # of a value not seen: 0, were it infinite
-        mixed = mixed + part.where(seen[:, j, None, None], 0.0)
+        part = fused(weights[:, :, j, None], values[j], mixed)
+        mixed = part.where(seen[:, j, None, None], mixed)  # a value not seen may be infinite
     return mixed * (1.0 / lane_sum(weights))
 
 
