@@ -132,7 +132,7 @@ def test_rows_are_looked_up_and_multiplied(name: str) -> None:
 
 
 def exactly(a: float, b: float, c: float) -> float:
-    """``a * b + c`` in rational numbers, rounded once: to the nearer float32, of two to the even."""
+    """``a * b + c`` in rational numbers, rounded once: to the nearest, halves to even."""
     exact = Fraction(a) * Fraction(b) + Fraction(c)
     near = np.float32(float(exact))
     around = [np.nextafter(near, np.float32(-np.inf)), near, np.nextafter(near, np.float32(np.inf))]

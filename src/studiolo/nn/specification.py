@@ -3,8 +3,9 @@
 Integers are exact, so their sums have no order. Every sum of floats has one: over the groups of
 a row, over 16 lanes that are then folded in halves, over the dimensions of a head, over the
 positions of a sequence. Where products are summed, each is fused with the sum: the two are rounded
-once (:func:`fused`); everything else is rounded one by one. No operation looks at another row, except attention at the past of its own sequence: so a row's result cannot depend
-on its neighbours, on how a prompt was cut, or on how many threads there are.
+once (:func:`fused`); everything else is rounded one by one. No operation looks at another row,
+except attention at the past of its own sequence: so a row's result cannot depend on its neighbours,
+on how a prompt was cut, or on how many threads there are.
 
 Written to be read; the compiled library is some hundred times faster.
 """
