@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from studiolo.errors import InvalidRequestError
 from studiolo.server.anthropic import answers, bodies, conversation
@@ -24,6 +24,7 @@ VERSION = "bedrock-2023-05-31"
 class Messages:
     """Anthropic's, read."""
 
+    names: ClassVar = conversation.NAMES
     head: answers.Head
     ask: TextAsk
 
@@ -54,6 +55,7 @@ class Messages:
 class ChatCompletions:
     """OpenAI's, read."""
 
+    names: ClassVar[Mapping[str, str]] = {}
     head: Head
     body: chat.ChatBody
     ask: TextAsk

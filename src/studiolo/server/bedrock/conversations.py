@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -12,7 +11,7 @@ from studiolo.server.bedrock import converse, framing
 from studiolo.server.bedrock.errors import failed
 from studiolo.server.bedrock.names import name_of
 from studiolo.server.desk import Desk
-from studiolo.server.prompts import encoded, language_model
+from studiolo.server.prompts import continued
 from studiolo.server.replies import Json
 from studiolo.server.schema import takes
 from studiolo.server.wording import worded
@@ -49,13 +48,6 @@ async def converse_stream(request: Request, model_id: str) -> Response:
 async def _read(desk: Desk, model_id: str) -> tuple[converse.ConverseBody, TextAsk]:
     desk.require("inference")
     body = parse(converse.ConverseBody, await desk.body())
+    name = desk.model(name_of(model_id))
     with worded(converse.NAMES):
-        return body, await _continued(desk, converse.ask(body, desk.model(name_of(model_id))))
-
-
-async def _continued(desk: Desk, ask: TextAsk) -> TextAsk:
-    """``ask``; where the assistant spoke last, as the tokens from which it goes on."""
-    if ask.messages is None or ask.messages[-1]["role"] != "assistant":
-        return ask
-    async with language_model(desk.studio, ask.model, "messages") as lm:
-        return replace(ask, messages=None, prompt=await encoded(lm, ask))
+        return body, await continued(desk.studio, converse.ask(body, name))

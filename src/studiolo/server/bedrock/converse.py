@@ -110,24 +110,17 @@ class ConverseBody(ConversePrompt):
 def ask(body: ConversePrompt, model: str) -> TextAsk:
     """What ``body`` asks of ``model``. Raises :class:`InvalidRequestError`."""
     messages = conversation(body.system, body.messages)
-    choice = choice_of(body.tool_config)
     last = messages[-1]
-    if last["role"] == "assistant":
-        if choice != "auto":
-            raise InvalidRequestError(
-                "toolConfig.toolChoice",
-                "begins the answer, and so does the last message, the assistant's",
-            )
-        if str(last["content"]) != str(last["content"]).rstrip():
-            raise InvalidRequestError(
-                f"messages.{len(body.messages) - 1}.content",
-                "an answer cannot be begun with white space at its end",
-            )
+    if last["role"] == "assistant" and str(last["content"])[-1:].isspace():
+        raise InvalidRequestError(
+            f"messages.{len(body.messages) - 1}.content",
+            "an answer cannot be begun with white space at its end",
+        )
     return TextAsk(
         model=model,
         messages=messages,
         tools=offered(body.tool_config),
-        tool_choice=choice,
+        tool_choice=choice_of(body.tool_config),
         options=_options(body) if isinstance(body, ConverseBody) else {},
     )
 

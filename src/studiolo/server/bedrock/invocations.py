@@ -21,8 +21,10 @@ from studiolo.server.bedrock.names import name_of
 from studiolo.server.bedrock.native import Family, Native, family_of, object_of
 from studiolo.server.bedrock.prompts import tokenised
 from studiolo.server.desk import Desk
+from studiolo.server.prompts import continued
 from studiolo.server.replies import Json
-from studiolo.task.asking import Answer, Ended, Event, Outcome
+from studiolo.server.wording import worded
+from studiolo.task.asking import Answer, Ended, Event, Outcome, TextAsk
 from studiolo.task.embedding import EmbeddingModel
 from studiolo.task.openai.fields import Head, parse
 
@@ -53,13 +55,13 @@ async def invoke_model(request: Request, model_id: str) -> Response:
     if "inputText" in value and await _makes_vectors(desk, head.model):
         return await _embedded(desk, value, head.model)
     native = family_of(value, FAMILIES).read(value, head)
-    ask = await tokenised(desk.studio, native.ask)
 
-    async def work() -> tuple[dict[str, Any], Outcome]:
+    async def work(ask: TextAsk) -> tuple[dict[str, Any], Outcome]:
         async with desk.answer(ask) as answer:
             return await native.whole(answer), answer.outcome
 
-    body, outcome = await desk.unless_gone(work())
+    with worded(native.names):
+        body, outcome = await desk.unless_gone(work(await _prepared(desk, native)))
     return Json(body, headers=_counts(outcome))
 
 
@@ -69,12 +71,13 @@ async def invoke_model_with_response_stream(request: Request, model_id: str) -> 
     desk = Desk(request)
     value, head = await _read(desk, model_id, streamed=True)
     native = family_of(value, FAMILIES).read(value, head)
-    ask = await tokenised(desk.studio, native.ask)
 
     def chunks(answer: Answer) -> AsyncIterator[bytes]:
         return _chunks(native, _Ending(answer))
 
-    stream = await desk.stream(ask, chunks, failed, framing.MEDIA_TYPE)
+    with worded(native.names):
+        ask = await _prepared(desk, native)
+        stream = await desk.stream(ask, chunks, failed, framing.MEDIA_TYPE)
     stream.headers["x-amzn-bedrock-content-type"] = "application/json"
     return stream
 
@@ -89,6 +92,13 @@ async def _read(desk: Desk, model_id: str, *, streamed: bool) -> tuple[dict[str,
     if value.get("stream") not in (None, streamed):
         raise InvalidRequestError("stream", f"is {streamed}, as the address says".lower())
     return value, Head(desk.id, int(desk.context.started), desk.model(name_of(model_id)))
+
+
+async def _prepared(desk: Desk, native: Native) -> TextAsk:
+    """What a body asks, its prompt read as that body's clients mean it."""
+    if isinstance(native, Messages):
+        return await continued(desk.studio, native.ask)
+    return await tokenised(desk.studio, native.ask)
 
 
 async def _makes_vectors(desk: Desk, name: str) -> bool:

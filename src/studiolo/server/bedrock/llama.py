@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -27,6 +27,7 @@ class LlamaBody(OwnDials):
 class Llama:
     """One that was read."""
 
+    names: ClassVar = {"max_tokens": "max_gen_len"}
     ask: TextAsk
 
     @classmethod

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -28,6 +28,7 @@ class MistralBody(OwnDials):
 class Mistral:
     """One that was read."""
 
+    names: ClassVar[Mapping[str, str]] = {}
     ask: TextAsk
 
     @classmethod

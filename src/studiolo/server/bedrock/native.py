@@ -31,6 +31,10 @@ class Native(Protocol):
     """A body that was read."""
 
     @property
+    def names(self) -> Mapping[str, str]:
+        """What it calls our options."""
+
+    @property
     def ask(self) -> TextAsk:
         """What it asks."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
@@ -19,12 +19,6 @@ from studiolo.errors import InvalidRequestError
 from studiolo.server.bedrock.dials import OwnDials, Shape, joined
 from studiolo.task.asking import Answer, Ended, Piece, TextAsk, collect
 from studiolo.task.openai.fields import Head, parse
-
-NAMES = {
-    "max_tokens": "textGenerationConfig.maxTokenCount",
-    "stop": "textGenerationConfig.stopSequences",
-}
-"""What Titan calls our options."""
 
 
 class TextGenerationConfig(Shape):
@@ -56,6 +50,10 @@ class TitanVectorBody(Shape):
 class TitanText:
     """A request for a text that was read."""
 
+    names: ClassVar = {
+        "max_tokens": "textGenerationConfig.maxTokenCount",
+        "stop": "textGenerationConfig.stopSequences",
+    }
     ask: TextAsk
 
     @classmethod
