@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +42,72 @@ class Served:
         """What the records hold of requests, the newest first."""
         self.studio.records.ledger.flush()
         return list(self.studio.records.ledger.requests(None, admin=True))
+
+    def entry(self, id: str) -> Any:
+        """What the records hold of the request ``id``, once it is over."""
+        found: list[Any] = []
+
+        def there() -> bool:
+            found[:] = [each for each in self.entries() if each.id == id]
+            return bool(found)
+
+        eventually(there)
+        return found[0]
+
+    def connected(self) -> socket.socket:
+        """A plain connection; whoever asks for it closes it."""
+        host, port = self.url.removeprefix("http://").split(":")
+        return socket.create_connection((host, int(port)), timeout=60)
+
+    def raw(self, *parts: bytes) -> bytes:
+        """What is answered to these bytes until the server closes the connection."""
+        with self.connected() as link:
+            for part in parts:
+                link.sendall(part)
+            return received(link)
+
+    @property
+    def jobs(self) -> int:
+        """Requests that the engine has."""
+        return self.studio.house.engine.loop.scheduler.jobs
+
+    @contextmanager
+    def braked(self, name: str = "tiny") -> Iterator[threading.Semaphore]:
+        """Has a model take a step only when the semaphore is released, until the block is left."""
+        self.studio.house.load(name)
+        model = self.studio.house._opened[name].model
+        steps, free, advance = threading.Semaphore(0), threading.Event(), model.advance
+
+        def braked(progresses: Sequence[Any], grants: Sequence[int]) -> Any:
+            while not free.is_set() and not steps.acquire(timeout=0.01):
+                pass
+            return advance(progresses, grants)
+
+        model.advance = braked  # type: ignore[method-assign,assignment]
+        try:
+            yield steps
+        finally:
+            free.set()
+            del model.advance
+
+
+def received(link: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    parts = []
+    try:
+        while part := link.recv(65536):
+            parts.append(part)
+    except ConnectionError:
+        pass
+    return b"".join(parts)
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until ``condition`` holds; a minute is for ever."""
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it never came about"
+        time.sleep(0.01)
 
 
 @contextmanager

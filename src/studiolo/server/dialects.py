@@ -53,7 +53,11 @@ class Dialect:
 
 
 def dialect_of(path: str, dialects: Sequence[Dialect]) -> Dialect:
-    """That with the longest prefix of ``path``; one of ``dialects`` has the prefix ``/``."""
+    """That with the longest prefix of ``path``; one of ``dialects`` has the prefix ``/``.
+
+    What is no path (``OPTIONS *``, say) belongs to that one too.
+    """
+    path = path if path.startswith("/") else "/"
     fitting = [
         (len(prefix), i)
         for i, dialect in enumerate(dialects)
