@@ -29,9 +29,10 @@ function Room() {
         <span>${room.notice}</span>
         <${IconButton} icon="close" label="Dismiss" onClick=${() => set({ notice: null })} />
       </p>`}
-      ${room.view === "chat"
-        ? html`<${Chat} chat=${chat} busy=${busy} />`
-        : html`<${Next} model=${settings.model} text=${text} onText=${setText} />`}
+      <${Chat} chat=${chat} busy=${busy} hidden=${room.view !== "chat"} />
+      ${room.view === "next" && html`<${Next}
+        model=${settings.model} text=${text} onText=${setText}
+      />`}
     </main>
     ${open === "shelf" && html`<${Dialog} title="Chats" kind="drawer" onClose=${close}>
       <${Shelf} chats=${chats} chat=${chat} />
@@ -45,13 +46,14 @@ function Room() {
 
 function Top({ room: { view, models, settings, theme } }) {
   const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  const tab = (name, label) => html`<button
-    type="button" aria-current=${view === name ? "page" : null} onClick=${() => set({ view: name })}
-  >${label}</button>`;
+  const tab = (name, first, rest) => html`<button
+    type="button" aria-label=${first + rest} aria-current=${view === name ? "page" : null}
+    onClick=${() => set({ view: name })}
+  >${first}${rest && html`<span class="long">${rest}</span>`}</button>`;
   const known = settings.model === null || models.includes(settings.model);
   return html`<header class="top">
     <${IconButton} icon="menu" label="Chats" class="quiet only menu" onClick=${() => set({ open: "shelf" })} />
-    <nav class="tabs" aria-label="Views">${tab("chat", "Chat")}${tab("next", "Next token")}</nav>
+    <nav class="tabs" aria-label="Views">${tab("chat", "Chat", "")}${tab("next", "Next", " token")}</nav>
     <span class="gap" />
     <label class="model">
       <span class="unseen">Model</span>

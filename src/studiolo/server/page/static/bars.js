@@ -8,7 +8,7 @@ const SIGNS = { " ": "·", "\n": "↵", "\t": "⇥", "\r": "␍" };
 export function percent(logProb) {
   const number = 100 * Math.exp(logProb);
   if (number < 0.1) return "< 0.1 %";
-  return number >= 99.95 ? "100 %" : `${number.toFixed(number < 10 ? 1 : 0)} %`;
+  return number >= 99.95 ? "100 %" : `${number.toFixed(1)} %`;
 }
 
 /** A token in words, for those who hear it. */

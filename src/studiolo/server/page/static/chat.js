@@ -13,7 +13,7 @@ const BEGINNINGS = [
   "Write four lines about an old library",
 ];
 
-export function Chat({ chat, busy }) {
+export function Chat({ chat, busy, hidden }) {
   const turns = chat?.turns ?? [];
   const [editing, setEditing] = useState(null);
   const [away, setAway] = useState(false);
@@ -39,7 +39,7 @@ export function Chat({ chat, busy }) {
     const place = turns.findLastIndex((turn) => turn.role === "user");
     if (place >= 0 && !busy) setEditing(place);
   };
-  return html`<section class="chat" aria-label="Chat">
+  return html`<section class="chat" aria-label="Chat" hidden=${hidden}>
     <div class="pages" ref=${pages} onScroll=${scrolled}>
       <div class="column">
         ${turns.length === 0 ? html`<${Welcome} />` : turns.map((turn, at) =>

@@ -54,8 +54,8 @@ export function Settings({ settings, theme }) {
     <div class="dials">
       ${DIALS.map((dial) => html`<${Dial} key=${dial.name} dial=${dial} value=${settings[dial.name]} />`)}
     </div>
-    <div class="actions">
-      <button type="button" class="quiet" onClick=${() => change({ ...DEFAULTS, model: settings.model })}>
+    <div>
+      <button type="button" class="edged" onClick=${() => change({ ...DEFAULTS, model: settings.model })}>
         Back to the defaults
       </button>
     </div>

@@ -31,7 +31,7 @@ export const Tokens = memo(function Tokens({ answer, at }) {
   }
   return html`<div class="tokens">
     <p class="legend">
-      <span>Each piece is a token. The stronger its tint, the less likely the model found it.</span>
+      <span>Each piece is a token; the stronger its tint, the less likely it was.</span>
       <span class="scale" aria-hidden="true">likely <i /> unlikely</span>
     </p>
     <div
@@ -87,11 +87,17 @@ function Alternatives({ token, anchor, onClose, onChoose }) {
     const { current } = box;
     const left = (event) => event.newState === "closed" && onClose();
     current.addEventListener("toggle", left);
+    const along = () => put(current, anchor);
     current.showPopover();
-    put(current, anchor.getBoundingClientRect());
+    if (current.getBoundingClientRect().width >= innerWidth) anchor.scrollIntoView();
+    along();
+    addEventListener("scroll", along, true);
     const first = '[aria-current="true"], button';
     (current.querySelector(first) ?? current).focus({ preventScroll: true });
-    return () => current.removeEventListener("toggle", left);
+    return () => {
+      current.removeEventListener("toggle", left);
+      removeEventListener("scroll", along, true);
+    };
   }, []);
   const take = (other, here) => {
     box.current.hidePopover();
@@ -113,14 +119,15 @@ function Alternatives({ token, anchor, onClose, onChoose }) {
   </div>`;
 }
 
-/** Below the anchor, or above where there is no room; on a phone the style sheet knows a place. */
-function put(box, anchor) {
+/** Below the chip, or above it where there is no room; on a phone the style sheet knows a place. */
+function put(box, chip) {
   if (matchMedia("(max-width: 560px)").matches) return;
   const { width, height } = box.getBoundingClientRect();
-  const left = Math.min(anchor.left - 12, innerWidth - width - MARGIN);
-  const below = anchor.bottom + MARGIN;
-  const above = anchor.top - height - MARGIN;
-  const fits = below + height + MARGIN <= innerHeight || above < MARGIN;
-  box.style.left = `${Math.max(MARGIN, left)}px`;
-  box.style.top = `${fits ? Math.min(below, Math.max(MARGIN, innerHeight - height - MARGIN)) : above}px`;
+  const { left, top, bottom } = chip.getBoundingClientRect();
+  const column = chip.closest(".chips").getBoundingClientRect();
+  const lowest = Math.max(MARGIN, innerHeight - height - MARGIN);
+  const above = top - height - MARGIN;
+  const fits = bottom + MARGIN <= lowest || above < MARGIN;
+  box.style.left = `${Math.max(MARGIN, Math.min(left - 12, column.right - width))}px`;
+  box.style.top = `${fits ? Math.min(bottom + MARGIN, lowest) : above}px`;
 }

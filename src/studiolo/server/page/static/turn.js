@@ -24,11 +24,11 @@ export const Said = memo(function Said({ turn, at, editing, onEdit }) {
     </article>`;
   }
   return html`<article class="said-turn" aria-label="You said">
-    <div class="words">${turn.text}</div>
     <div class="tools">
       <${IconButton} icon="edit" label="Edit" onClick=${() => onEdit(at)} />
       <${Copy} text=${turn.text} />
     </div>
+    <div class="words">${turn.text}</div>
   </article>`;
 });
 
@@ -80,8 +80,8 @@ function Versions({ turn, at }) {
 }
 
 /** What is known of an answer, in few words. */
-function told({ ended, tokens, rate }) {
-  const facts = [];
+function told({ ended, model, tokens, rate }) {
+  const facts = model ? [model] : [];
   if (ended === "stopped" || ended === null) facts.push("stopped");
   if (ended === "cut") facts.push("ended by you");
   if (tokens.length) facts.push(tokens.length === 1 ? "1 token" : `${tokens.length} tokens`);
