@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from studiolo.errors import InvalidRequestError, UnknownModelError
-from studiolo.server.prompts import encoded, language_model
+from studiolo.server.prompts import continued, encoded, language_model
 from studiolo.task.asking import TextAsk
 from studiolo.task.house import House
 from studiolo.task.telling import prepared
@@ -56,6 +56,27 @@ def test_what_the_assistant_has_begun_is_plain_text() -> None:
     assert end in plain
     assert end not in made[len(plain) :]
     assert len(made) > len(plain)
+
+
+def test_an_answer_that_is_begun_goes_on_from_what_was_counted() -> None:
+    begun = {"role": "assistant", "content": "the str"}
+
+    async def go_on(ask: TextAsk) -> tuple[TextAsk, tuple[int, ...], tuple[int, ...]]:
+        with House(device="cpu", model_memory=MEMORY, request_memory=MEMORY) as house:
+            studio: Any = SimpleNamespace(house=house)
+            made = await continued(studio, ask)
+            async with language_model(studio, ask.model, "messages") as lm:
+                return made, await encoded(lm, ask), prepared(lm, made).request.prompt
+
+    made, counted, read = asyncio.run(go_on(TextAsk("tiny", messages=[*SAID, begun])))
+    assert made.messages == SAID
+    assert counted == read
+    unchanged = TextAsk("tiny", messages=SAID)
+    assert asyncio.run(go_on(unchanged))[0] == unchanged
+    allowed = TextAsk("tiny", messages=[*SAID, begun], tools=[TOOL], tool_choice="none")
+    assert asyncio.run(go_on(allowed))[0].begun == made.begun
+    with pytest.raises(InvalidRequestError, match="goes with no tools"):
+        asyncio.run(go_on(TextAsk("tiny", messages=[*SAID, begun], tools=[TOOL])))
 
 
 def test_only_language_models_of_this_machine_can(tiny_home: Path) -> None:

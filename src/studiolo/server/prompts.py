@@ -8,13 +8,13 @@ token. The model must be one of this machine, for only those show their tokens.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from studiolo.errors import InvalidRequestError
 from studiolo.server.studio import Studio
-from studiolo.task.asking import TextAsk
+from studiolo.task.asking import Message, TextAsk
 from studiolo.task.telling import prepared
 from studiolo.task.text import LanguageModel
 
@@ -40,19 +40,45 @@ async def language_model(studio: Studio, name: str, field: str) -> AsyncIterator
         yield opened
 
 
+async def continued(studio: Studio, ask: TextAsk) -> TextAsk:
+    """``ask``; where the assistant spoke last, the answer is begun with what it said.
+
+    Raises as :func:`language_model`, and :class:`InvalidRequestError` for one with tools.
+    """
+    said = _split(ask)
+    if said is None:
+        return ask
+    if ask.tools and ask.tool_choice != "none":
+        raise InvalidRequestError(
+            "messages",
+            "end with the assistant's, and an answer that is begun goes with no tools",
+            remedy="End with the user's, or let no tool be called.",
+        )
+    messages, text = said
+    async with language_model(studio, ask.model, "messages") as lm:
+        begun = await asyncio.to_thread(lm.tokenizer.encode, text, add_special=False)
+    return replace(ask, messages=messages, begun=begun, tools=())
+
+
 async def encoded(lm: LanguageModel, ask: TextAsk) -> tuple[int, ...]:
     """The token ids that ``ask`` begins with, its constraints and its options left aside.
 
     Of messages that end with the assistant's, up to where that ends.
     """
-    messages, begun = ask.messages, ""
-    if messages and messages[-1]["role"] == "assistant" and not messages[-1].get("tool_calls"):
-        messages, begun = messages[:-1], str(messages[-1]["content"])
+    messages, text = _split(ask) or (ask.messages, "")
     choice = "none" if ask.tool_choice == "none" else "auto"
     plain = replace(ask, messages=messages, tool_choice=choice, options={})
 
     def work() -> tuple[int, ...]:
         ids = prepared(lm, plain).request.prompt
-        return (*ids, *lm.tokenizer.encode(begun, add_special=False)) if begun else ids
+        return (*ids, *lm.tokenizer.encode(text, add_special=False)) if text else ids
 
     return await asyncio.to_thread(work)
+
+
+def _split(ask: TextAsk) -> tuple[Sequence[Message], str] | None:
+    """The messages before the assistant's last, and its text; None where it is not the last."""
+    if not ask.messages or ask.messages[-1]["role"] != "assistant":
+        return None
+    last = ask.messages[-1]
+    return None if last.get("tool_calls") else (ask.messages[:-1], str(last["content"]))

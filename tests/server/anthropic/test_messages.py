@@ -75,7 +75,7 @@ def test_a_tool_is_called_and_its_result_is_read(
     client: anthropic.Anthropic, lm: studiolo.LanguageModel, stream: bool
 ) -> None:
     options: Any = {
-        **seeded(2), "max_tokens": 90, "tools": [WEATHER],
+        **seeded(2), "max_tokens": 500, "tools": [WEATHER],
         "tool_choice": {"type": "tool", "name": "weather"},
     }  # fmt: skip
     if stream:
@@ -114,7 +114,7 @@ def test_a_tool_is_called_and_its_result_is_read(
 
 def test_any_tool_and_no_more_than_one(client: anthropic.Anthropic) -> None:
     options: Any = {
-        **seeded(2), "max_tokens": 200, "tools": [{**WEATHER, "strict": True}],
+        **seeded(2), "max_tokens": 500, "tools": [{**WEATHER, "strict": True}],
         "tool_choice": {"type": "any", "disable_parallel_tool_use": True},
     }  # fmt: skip
     made = client.messages.create(**options)
@@ -179,7 +179,7 @@ def test_a_loop_of_the_clients_own_runs_tools(client: anthropic.Anthropic) -> No
 
     runner = client.beta.messages.tool_runner(
         model="tiny",
-        max_tokens=90,
+        max_tokens=500,
         max_iterations=2,
         tools=[weather],
         messages=SAID,

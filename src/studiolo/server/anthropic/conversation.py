@@ -15,6 +15,7 @@ from studiolo.server.anthropic.bodies import (
     AssistantTurn,
     ChooseNone,
     ChooseOne,
+    ClientTool,
     MessageBody,
     PromptBody,
     SystemTurn,
@@ -37,30 +38,17 @@ def ask(body: PromptBody, model: str) -> TextAsk:
             THREAD, "conversations are not kept here", remedy="Send all messages each time."
         )
     choice, parallel = _choice(body)
-    for i, tool in enumerate(body.tools or ()):
-        if tool.strict and choice == "auto":
-            raise InvalidRequestError(
-                f"tools.{i}.strict",
-                "calls are held to their schema only where one must be made",
-                remedy="Leave it out, or choose tools by tool_choice `any` or `tool`.",
-            )
     messages = conversation(body)
-    if messages[-1]["role"] == "assistant":
-        if choice not in ("auto", "none"):
-            raise InvalidRequestError(
-                "tool_choice", "begins the answer, and so does the last message, the assistant's"
-            )
-        if str(messages[-1]["content"]) != str(messages[-1]["content"]).rstrip():
-            raise InvalidRequestError(
-                f"messages.{len(body.messages) - 1}.content",
-                "an answer cannot be begun with white space at its end",
-            )
+    last = messages[-1]
+    if last["role"] == "assistant" and str(last["content"])[-1:].isspace():
+        raise InvalidRequestError(
+            f"messages.{len(body.messages) - 1}.content",
+            "an answer cannot be begun with white space at its end",
+        )
     return TextAsk(
         model=model,
         messages=messages,
-        tools=[
-            _offered(tool.name, tool.description, tool.input_schema) for tool in body.tools or ()
-        ],
+        tools=[_offered(tool) for tool in body.tools or ()],
         tool_choice=choice,
         parallel=parallel,
         options=_options(body) if isinstance(body, MessageBody) else {},
@@ -158,11 +146,13 @@ def _choice(body: PromptBody) -> tuple[str, bool]:
     return ("auto" if wanted.type == "auto" else "required"), parallel
 
 
-def _offered(name: str, description: str | None, schema: dict[str, Any]) -> Message:
+def _offered(tool: ClientTool) -> Message:
     """A tool as chat templates know it."""
-    function: dict[str, Any] = {"name": name, "parameters": schema}
-    if description is not None:
-        function["description"] = description
+    function: dict[str, Any] = {"name": tool.name, "parameters": tool.input_schema}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.strict is not None:
+        function["strict"] = tool.strict
     return {"type": "function", "function": function}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -13,11 +12,11 @@ from studiolo.server.anthropic import answers, conversation
 from studiolo.server.anthropic.bodies import MessageBody, PromptBody
 from studiolo.server.anthropic.errors import body_of
 from studiolo.server.desk import Desk
-from studiolo.server.prompts import encoded, language_model
+from studiolo.server.prompts import continued, encoded, language_model
 from studiolo.server.replies import Json, event
 from studiolo.server.schema import takes
 from studiolo.server.wording import worded
-from studiolo.task.asking import Answer, TextAsk
+from studiolo.task.asking import Answer
 from studiolo.task.openai.fields import parse
 
 router = APIRouter(tags=["Anthropic"])
@@ -40,7 +39,7 @@ async def create_message(request: Request) -> Response:
         return event(body_of(error, desk.context.id), "error")
 
     with worded(conversation.NAMES):
-        ask = await _continued(desk, conversation.ask(body, head.model))
+        ask = await continued(desk.studio, conversation.ask(body, head.model))
         if body.stream:
             return await desk.stream(ask, events, failed)
         return Json(
@@ -68,11 +67,3 @@ async def refuse_batches(request: Request) -> Response:
         "Message Batches are not supported here",
         remedy="/v1/batches takes OpenAI's, and `studiolo batch` a file.",
     )
-
-
-async def _continued(desk: Desk, ask: TextAsk) -> TextAsk:
-    """``ask``; where the assistant spoke last, as the tokens from which it goes on."""
-    if ask.messages is None or ask.messages[-1]["role"] != "assistant":
-        return ask
-    async with language_model(desk.studio, ask.model, "messages") as lm:
-        return replace(ask, messages=None, prompt=await encoded(lm, ask))
