@@ -22,6 +22,20 @@ from studiolo.server.bedrock import invocations as bedrock_invocations
 from studiolo.server.bedrock import models as bedrock_models
 from studiolo.server.context import context_of
 from studiolo.server.dialects import Dialect, MethodError, dialect_of
+from studiolo.server.energy import Meter, Metered
+from studiolo.server.management import STUDIOLO
+from studiolo.server.management import keys as management_keys
+from studiolo.server.management import machine as management_machine
+from studiolo.server.management import models as management_models
+from studiolo.server.management import pulling as management_pulling
+from studiolo.server.management import usage as management_usage
+from studiolo.server.metrics import Counted, Metrics
+from studiolo.server.metrics import router as metrics_router
+from studiolo.server.ollama import OLLAMA
+from studiolo.server.ollama import managing as ollama_managing
+from studiolo.server.ollama import models as ollama_models
+from studiolo.server.ollama import texts as ollama_texts
+from studiolo.server.ollama import vectors as ollama_vectors
 from studiolo.server.openai import OPENAI
 from studiolo.server.openai import models as openai_models
 from studiolo.server.openai import responses as openai_responses
@@ -31,7 +45,7 @@ from studiolo.server.reception import Reception
 from studiolo.server.schema import described
 from studiolo.server.studio import Studio
 
-DIALECTS: Sequence[Dialect] = (OPENAI, ANTHROPIC, BEDROCK)
+DIALECTS: Sequence[Dialect] = (OPENAI, ANTHROPIC, BEDROCK, OLLAMA, STUDIOLO)
 ROUTERS: Sequence[APIRouter] = (
     health.router,
     openai_texts.router,
@@ -42,6 +56,16 @@ ROUTERS: Sequence[APIRouter] = (
     bedrock_invocations.router,
     bedrock_counting.router,
     bedrock_models.router,
+    ollama_texts.router,
+    ollama_vectors.router,
+    ollama_models.router,
+    ollama_managing.router,
+    management_models.router,
+    management_pulling.router,
+    management_machine.router,
+    management_usage.router,
+    management_keys.router,
+    metrics_router,
     explore.router,
     page_assets.router,
 )
@@ -58,13 +82,18 @@ def build(studio: Studio) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.studio = studio
+    app.state.pulls = management_pulling.Pulls()
+    app.state.meter = Meter.of(studio.settings.watts, studio.house.elsewhere)
+    app.state.metrics = Metrics(studio)
     for router in ROUTERS:
         app.include_router(router)
     app.openapi = partial(described, app)  # type: ignore[method-assign]
     app.add_exception_handler(StudioloError, _refused)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_middleware(Metered, meter=app.state.meter)
     app.add_middleware(Reception, studio=studio, dialects=DIALECTS)
+    app.add_middleware(Counted, metrics=app.state.metrics)
     return app
 
 
