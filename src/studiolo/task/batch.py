@@ -86,17 +86,20 @@ class Line:
 class Batch:
     """A job that is open; close it, or use it in a ``with``.
 
-    ``wanted``: which of ``model`` and ``encoder`` are for lines that name no model.
+    ``wanted``: which of ``model`` and ``encoder`` are for lines that name no model. ``salt``: what
+    tells the requests of one job from those of another with the same names.
     """
 
-    def __init__(self, source: Path, output: Path, *, model: str, encoder: str) -> None:
+    def __init__(
+        self, source: Path, output: Path, *, model: str, encoder: str, salt: str = ""
+    ) -> None:
         """Open the job, new or begun before.
 
         Raises :class:`InvalidRequestError` for files that cannot be read or written, an output
         that is no job's, and a job of another input or other models; :class:`BusyError`
         if another process is at it.
         """
-        self._source, self._output = source, output
+        self._source, self._output, self._salt = source, output, salt
         with ExitStack() as held:
             held.callback(_locked(output).release)
             digest, count, urls = _surveyed(source)
@@ -154,7 +157,7 @@ class Batch:
 
         report(self.tally)
         try:
-            for line in self._lines():
+            for line in self.lines():
                 if line.number in self._done:
                     continue
                 while len(pending) >= window:
@@ -176,20 +179,23 @@ class Batch:
         result: dict[str, Any] = {"id": f"batch_req_{line.number}", "custom_id": line.custom_id}
         if line.url is None or line.body is None:
             return {**result, "response": None, "error": line.error}, 0
-        named = hashlib.sha256(str(line.custom_id).encode("utf-8", "surrogatepass")).hexdigest()
+        id, seed = (_digest(f"{salt}{line.custom_id}") for salt in (self._salt, ""))
         status, body = await answer(
             line.url,
             line.body,
-            id=named[:24],
-            seed=int(named[:8], 16),
+            id=id[:24],
+            seed=int(seed[:8], 16),
             created=self.job.created,
         )
         tokens = body["usage"]["total_tokens"] if status == 200 else 0
-        response = {"status_code": status, "request_id": f"req_{named[:24]}", "body": body}
+        response = {"status_code": status, "request_id": f"req_{id[:24]}", "body": body}
         return {**result, "response": response, "error": None}, tokens
 
-    def _lines(self) -> Iterator[Line]:
-        """Every line but empty ones."""
+    def lines(self) -> Iterator[Line]:
+        """Every line but empty ones.
+
+        Raises :class:`InvalidRequestError` in the end if the input is not what it was.
+        """
         seen: set[str] = set()
         digest = hashlib.sha256()
         with _opened(self._source) as file:
@@ -294,6 +300,10 @@ def read_line(number: int, data: bytes | None) -> Line:
 
 def _wrong(number: int, custom_id: str | None, code: str, message: str) -> Line:
     return Line(number, custom_id, error={"code": code, "message": f"line {number:,}: {message}"})
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _failed(result: Mapping[str, Any]) -> bool:

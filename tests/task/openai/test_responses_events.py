@@ -15,11 +15,12 @@ from studiolo.errors import BusyError, ContextOverflowError, StudioloError
 from studiolo.modality.text.tools import ToolCall
 from studiolo.task.asking import Called, Ended, Event, Outcome, Piece, Reason, Scored, Spelled
 from studiolo.task.openai.fields import Head, parse
-from studiolo.task.openai.responses import ResponseBody, echoed
+from studiolo.task.openai.responses import ResponseBody
 from studiolo.task.openai.responses_events import Writer
 
 HEAD = Head("abc", 5, "tiny")
-ECHOED = echoed(parse(ResponseBody, b'{"input": "x"}'))
+PLAIN = parse(ResponseBody, b'{"input": "x"}')
+SCORED = parse(ResponseBody, b'{"input": "x", "include": ["message.output_text.logprobs"]}')
 OUTCOME = Outcome(7, 3, 2, 0.1, 0.2)
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
@@ -29,10 +30,11 @@ def scored(text: str) -> Scored:
 
 
 def written(
-    events: list[Event], *, scored: bool = True
+    events: list[Event], body: ResponseBody = SCORED
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """All events, as they were when they came, and the response in the end."""
-    writer, found = Writer(HEAD, ECHOED, stored=False, scored=scored), []
+    writer = Writer(body, HEAD, stored=False)
+    found: list[dict[str, Any]] = []
     for each in writer.begin("fp_1"):
         found.append(copy.deepcopy(each))
     for event in events:
@@ -76,7 +78,7 @@ def test_a_text() -> None:
 
 
 def test_scores_that_nobody_asked_for_are_not_shown() -> None:
-    _, response = written([Piece(0, "a", (scored("a"),)), Ended(0, "stop")], scored=False)
+    _, response = written([Piece(0, "a", (scored("a"),)), Ended(0, "stop")], PLAIN)
     assert response["output"][0]["content"][0]["logprobs"] == []
 
 
@@ -130,7 +132,7 @@ def test_an_empty_answer_is_an_empty_message() -> None:
     ],
 )
 def test_a_failure_is_the_last_event(error: Exception, code: str) -> None:
-    writer = Writer(HEAD, ECHOED, stored=False, scored=False)
+    writer = Writer(PLAIN, HEAD, stored=False)
     for each in (*writer.begin("fp"), *writer.hear(Piece(0, "a"))):
         EVENT.validate_python(each)
     last = writer.fail(error)

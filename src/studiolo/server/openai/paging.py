@@ -1,7 +1,7 @@
 """Lists in pages, and ids, as the OpenAI API has them.
 
 A page is asked for by ``limit`` and the id ``after`` which it begins. What else an address is asked
-with is refused by name. An id is letters and digits behind a prefix, or there is nothing by it.
+with is refused by name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from starlette.requests import Request
 from studiolo.errors import InvalidRequestError
 from studiolo.server.desk import whole_number
 
-ID = re.compile(r"[a-z]+[-_]([0-9a-f]{24})", re.ASCII)
+ID = re.compile(r"[A-Za-z0-9_-]{1,80}", re.ASCII)
+ANSWER = re.compile(r"[a-z]+[-_]([0-9a-f]{24})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,23 @@ def asked(request: Request, *, default: int, most: int, orders: Sequence[str] = 
     if order not in orders:
         raise InvalidRequestError("order", f"must be {' or '.join(orders)}, not {order!r:.40}")
     size = default if limit is None else whole_number("limit", limit, 1, most)
-    return Page(size, query.get("after"), order == "asc")
+    return Page(size, word(request, "after"), order == "asc")
+
+
+def word(request: Request, name: str) -> str | None:
+    """A parameter of the query that is an id or a name; None if it is not given.
+
+    Raises :class:`InvalidRequestError` for anything else, which no database need see.
+    """
+    value = request.query_params.get(name)
+    if value is not None and not is_id(value):
+        raise InvalidRequestError(name, f"{value!r:.60} is no id")
+    return value
+
+
+def is_id(text: str) -> bool:
+    """Whether anything here could be called that."""
+    return ID.fullmatch(text) is not None
 
 
 def check(request: Request, *known: str) -> None:
@@ -64,5 +81,5 @@ def written(found: Sequence[dict[str, Any]], page: Page) -> dict[str, Any]:
 
 def request_of(id: str) -> str | None:
     """The id of the request whose answer has the id ``id``; None if no answer can."""
-    found = ID.fullmatch(id)
+    found = ANSWER.fullmatch(id)
     return None if found is None else f"req_{found[1]}"

@@ -41,7 +41,7 @@ async def create_response(request: Request) -> Response:
     before = await _before(desk, body.previous_response_id)
     head = Head(desk.id, int(desk.context.started), desk.model(body.model))
     ask = responses.ask(body, head.model, before)
-    writer = Writer(head, responses.echoed(body), stored=stored, scored=body.scored)
+    writer = Writer(body, head, stored=stored)
 
     def notes(answer: Answer) -> Mapping[str, Any]:
         response = writer.finish(answer.outcome)

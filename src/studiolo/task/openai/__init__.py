@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-Url = Literal["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]
+Url = Literal["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"]
 CHAT: Url = "/v1/chat/completions"
 COMPLETIONS: Url = "/v1/completions"
 EMBEDDINGS: Url = "/v1/embeddings"
-URLS: tuple[Url, ...] = (CHAT, COMPLETIONS, EMBEDDINGS)
+RESPONSES: Url = "/v1/responses"
+URLS: tuple[Url, ...] = (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES)
 """What a line of a batch may ask for."""

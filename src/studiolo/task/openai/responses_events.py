@@ -12,28 +12,39 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from studiolo.errors import BusyError
-from studiolo.task.asking import Called, Ended, Event, Outcome, Piece, Scored
-from studiolo.task.openai.errors import status_of, told
-from studiolo.task.openai.fields import Head, scores
+from studiolo.task.asking import Answer, Called, Ended, Event, Outcome, Piece, Scored
+from studiolo.task.openai import errors
+from studiolo.task.openai.fields import Head, receipt_of, scores
+from studiolo.task.openai.responses import ResponseBody, echoed
 
 Written = dict[str, Any]
 
 
+async def told(body: ResponseBody, head: Head, answer: Answer) -> Written:
+    """The response that an answer is, once it is complete, and which is not stored."""
+    writer = Writer(body, head, stored=False)
+    for _ in writer.begin(answer.fingerprint):
+        pass
+    async for event in answer:
+        for _ in writer.hear(event):
+            pass
+    response = writer.finish(answer.outcome)
+    return {**response, "receipt": receipt_of(answer)} if body.receipt else response
+
+
 class Writer:
-    """Writes one response. ``echoed``: the fields that say again what was asked.
+    """Writes the response to ``body``; ``stored``: whether it can be asked for again.
 
     In this order: :meth:`begin`, :meth:`hear` for every event, :meth:`finish`, :meth:`end`; or
     :meth:`fail` at any time. ``response`` is the response as it is.
     """
 
-    def __init__(
-        self, head: Head, echoed: Mapping[str, Any], *, stored: bool, scored: bool
-    ) -> None:
-        self._head, self._scored = head, scored
+    def __init__(self, body: ResponseBody, head: Head, *, stored: bool) -> None:
+        self._head, self._scored = head, body.scored
         self._number = 0
         self._message: Written | None = None
         self._pending: list[Scored] = []
@@ -50,7 +61,7 @@ class Writer:
             "output": [],
             "store": stored,
             "usage": None,
-            **echoed,
+            **echoed(body),
         }
 
     def begin(self, fingerprint: str) -> Iterator[Written]:
@@ -92,10 +103,13 @@ class Writer:
 
     def fail(self, error: Exception) -> Written:
         """The last event instead, which tells of ``error``."""
-        code = "server_error" if status_of(error) >= 500 else "invalid_prompt"
+        code = "server_error" if errors.status_of(error) >= 500 else "invalid_prompt"
         if isinstance(error, BusyError):
             code = "rate_limit_exceeded"
-        self.response |= {"status": "failed", "error": {"code": code, "message": told(error)}}
+        self.response |= {
+            "status": "failed",
+            "error": {"code": code, "message": errors.told(error)},
+        }
         return self.end()
 
     def _say(self, text: str) -> Iterator[Written]:
