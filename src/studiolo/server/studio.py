@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from studiolo.record.records import Records
+from studiolo.server.jobs import Jobs
 from studiolo.server.limits import Limiter
 from studiolo.server.room import Room
 from studiolo.server.settings import Settings
@@ -22,15 +23,19 @@ class Studio:
     records: Records
     limiter: Limiter
     room: Room
+    jobs: Jobs
 
     @classmethod
     def of(cls, settings: Settings, house: House, records: Records) -> Studio:
         """With limits that ask ``records`` what was spent."""
         room = Room(settings.requests, settings.bodies)
-        return cls(settings, house, records, Limiter(records.ledger.spent), room)
+        limiter = Limiter(records.ledger.spent)
+        jobs = Jobs(settings, house, records, limiter, lambda: room.count)
+        return cls(settings, house, records, limiter, room, jobs)
 
     def close(self) -> None:
         """Answer nothing more, and write down what was answered."""
+        self.jobs.close()
         self.house.close()
         self.records.close()
 
