@@ -49,6 +49,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, and say so."""
         await super().startup(sockets=sockets)
+        self._studio.jobs.start()
         self._ready(self.servers[0].sockets[0].getsockname()[1])
 
     async def on_tick(self, counter: int) -> bool:
@@ -66,7 +67,7 @@ class Server(uvicorn.Server):
         loop, house = asyncio.get_running_loop(), self._studio.house
         end = loop.call_later(self._studio.settings.drain, loop.run_in_executor, None, house.close)
         try:
-            await super().shutdown(sockets)
+            await asyncio.gather(super().shutdown(sockets), asyncio.to_thread(self._studio.jobs.close))
         finally:
             end.cancel()
 
