@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 from botocore.config import Config  # type: ignore[import-untyped]
+from botocore.eventstream import EventStreamBuffer  # type: ignore[import-untyped]
 
-from tests.server.serving import Served
+from studiolo.record.receipt import Receipt
+from studiolo.task.asking import Event, Outcome
 
 SAID: list[Any] = [{"role": "user", "content": [{"text": "the rain"}]}]
 PLAIN: list[Any] = [{"role": "user", "content": "the rain"}]
@@ -32,17 +36,17 @@ WEATHER: Any = {
 
 @contextmanager
 def aws(
-    service: str, served: Served, id: str = "any", secret: str = "any", attempts: int = 1
+    service: str, url: str, id: str = "any", secret: str = "any", attempts: int = 1, **more: Any
 ) -> Iterator[Any]:
-    """A client that signs with these credentials."""
-    retries = {"total_max_attempts": attempts}
+    """A client of the server at ``url`` that signs with these credentials."""
     client = boto3.client(
         service,
-        endpoint_url=served.url,
+        endpoint_url=url,
         region_name="us-east-1",
         aws_access_key_id=id,
         aws_secret_access_key=secret,
-        config=Config(retries=retries),
+        config=Config(retries={"total_max_attempts": attempts}),
+        **more,
     )
     try:
         yield client
@@ -66,3 +70,38 @@ def seeded(seed: int, tokens: int = 9, **more: Any) -> dict[str, Any]:
         "inferenceConfig": {"maxTokens": tokens},
         "additionalModelRequestFields": {"seed": seed, **more},
     }
+
+
+OUTCOME = Outcome(7, 3, 5, 0.1, 0.2)
+
+
+class Said:
+    """An answer of events that are given."""
+
+    fingerprint, prompt_tokens, outcome = "fp_1", 7, OUTCOME
+
+    def __init__(self, said: Sequence[Event]) -> None:
+        self._said = said
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        for event in self._said:
+            yield event
+
+    def receipt(self) -> Receipt | None:
+        return None
+
+
+def gathered(items: AsyncIterator[Any]) -> list[Any]:
+    """All of them."""
+
+    async def read() -> list[Any]:
+        return [each async for each in items]
+
+    return asyncio.run(read())
+
+
+def unframed(stream: bytes) -> list[tuple[str, Any]]:
+    """The kind and the value of each event."""
+    buffer = EventStreamBuffer()
+    buffer.add_data(stream)
+    return [(each.headers[":event-type"], json.loads(each.payload)) for each in buffer]

@@ -15,13 +15,13 @@ from tests.server.serving import Served
 
 @pytest.fixture(scope="package")
 def runtime(served: Served) -> Iterator[Any]:
-    with aws("bedrock-runtime", served) as client:
+    with aws("bedrock-runtime", served.url) as client:
         yield client
 
 
 @pytest.fixture(scope="package")
 def control(served: Served) -> Iterator[Any]:
-    with aws("bedrock", served) as client:
+    with aws("bedrock", served.url) as client:
         yield client
 
 

@@ -107,7 +107,7 @@ def test_bodies_and_headers_are_awss(served: Served) -> None:
 def test_a_late_answer_is_told_of_also_in_a_stream(tmp_path: Path) -> None:
     with (
         serving(tmp_path / "records.db", timeout=1e-6) as served,
-        aws("bedrock-runtime", served) as client,
+        aws("bedrock-runtime", served.url) as client,
     ):
         with pytest.raises(ClientError) as late:
             client.converse(**seeded(1, tokens=2000))
@@ -128,7 +128,7 @@ def test_keys_limits_and_sizes(tmp_path: Path) -> None:
         reader = keys.create(name="two", scopes=("models:read",)).aws
 
         def ask(id: str, secret: str, attempts: int = 1, **more: Any) -> Any:
-            with aws("bedrock-runtime", served, id, secret, attempts) as client:
+            with aws("bedrock-runtime", served.url, id, secret, attempts) as client:
                 return client.converse(**{**seeded(1), **more})
 
         with pytest.raises(ClientError) as nobody:
