@@ -37,7 +37,11 @@ from studiolo.server.ollama import models as ollama_models
 from studiolo.server.ollama import texts as ollama_texts
 from studiolo.server.ollama import vectors as ollama_vectors
 from studiolo.server.openai import OPENAI
+from studiolo.server.openai import batches as openai_batches
+from studiolo.server.openai import files as openai_files
 from studiolo.server.openai import models as openai_models
+from studiolo.server.openai import moderations as openai_moderations
+from studiolo.server.openai import receipts as openai_receipts
 from studiolo.server.openai import responses as openai_responses
 from studiolo.server.openai import texts as openai_texts
 from studiolo.server.page import assets as page_assets
@@ -51,6 +55,10 @@ ROUTERS: Sequence[APIRouter] = (
     openai_texts.router,
     openai_models.router,
     openai_responses.router,
+    openai_files.router,
+    openai_batches.router,
+    openai_moderations.router,
+    openai_receipts.router,
     anthropic_messages.router,
     bedrock_conversations.router,
     bedrock_invocations.router,
