@@ -30,6 +30,7 @@ class Served:
 
     url: str
     studio: Studio
+    listening: socket.socket
     clients: list[httpx.Client] = field(default_factory=list)
 
     def http(self, **options: Any) -> httpx.Client:
@@ -83,7 +84,7 @@ class Served:
                 pass
             return advance(progresses, grants)
 
-        model.advance = braked  # type: ignore[method-assign,assignment]
+        model.advance = braked  # type: ignore[method-assign]
         try:
             yield steps
         finally:
@@ -130,7 +131,7 @@ def serving(
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}", studio)
+    served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}", studio, listening)
     try:
         yield served
     finally:

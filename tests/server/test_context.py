@@ -30,7 +30,7 @@ def test_a_caller_may_do_what_its_key_is_for() -> None:
     caller = Caller(key())
     assert caller.id == "abc"
     caller.require("inference")
-    with pytest.raises(PermissionDeniedError, match="the key abc .* lacks the scope 'batch'"):
+    with pytest.raises(PermissionDeniedError, match="it lacks the scope 'batch'"):
         caller.require("batch")
     assert caller.may_use("tiny-encoder")
     assert not caller.may_use("other")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from studiolo.record.grant import Budget, Key, Limits
-from studiolo.server.limits import FRESH, LATER, MINUTE, LimitError, Limiter
+from studiolo.server.limits import FRESH, LATER, MINUTE, Limiter, LimitError
 
 
 class Clock:

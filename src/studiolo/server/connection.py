@@ -73,9 +73,9 @@ class Connection(H11Protocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, dict(app_state), _loop)
         if not isinstance(config, Config):
             raise TypeError("a Connection needs a Config of this module")
+        super().__init__(config, server_state, dict(app_state), _loop)
         self._settings = config.settings
         self.conn = Strict(h11.SERVER, MAX_HEAD)
         self._received = 0
