@@ -67,7 +67,9 @@ class Server(uvicorn.Server):
         loop, house = asyncio.get_running_loop(), self._studio.house
         end = loop.call_later(self._studio.settings.drain, loop.run_in_executor, None, house.close)
         try:
-            await asyncio.gather(super().shutdown(sockets), asyncio.to_thread(self._studio.jobs.close))
+            await asyncio.gather(
+                super().shutdown(sockets), asyncio.to_thread(self._studio.jobs.close)
+            )
         finally:
             end.cancel()
 
