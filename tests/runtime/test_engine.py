@@ -241,7 +241,7 @@ def test_models_come_and_go_and_leave_their_memory(engine: Engine) -> None:
     gc.collect()
     assert [ref() is None for ref in seen] == [True, False, False]
     engine.submit("c", Ask(10**9))
-    with pytest.raises(MemoryLimitError, match=r"in use are b \(4\.0 MB\), c \(4\.0 MB\)"):
+    with pytest.raises(BusyError, match=r"in use are b \(4\.0 MB\), c \(4\.0 MB\)"):
         engine.submit("a", Ask(1))
     busy.cancel()
     with pytest.raises(RequestCancelledError):

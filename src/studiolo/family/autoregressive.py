@@ -237,9 +237,11 @@ class Autoregressive:
 
         The scores ``[n, vocabulary]`` after the last pending token and each guess that was read.
         """
-        first: dict[tuple[tuple[int, ...], int, int], int] = {}
+        first: dict[tuple[str, tuple[int, ...], int, int], int] = {}
         twins = [
-            i if row.prompt is None else first.setdefault((row.prompt, len(row.pending), count), i)
+            i
+            if row.prompt is None
+            else first.setdefault((row.scope, row.prompt, len(row.pending), count), i)
             for i, (row, count) in enumerate(zip(rows, counts, strict=True))
         ]
         read = [i for i, twin in enumerate(twins) if i == twin]

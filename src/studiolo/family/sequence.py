@@ -82,13 +82,14 @@ class TokenSample:
 class Row:
     """One sequence inside a step: the tokens not yet read, and the past.
 
-    ``prompt``: the whole prompt while it is being read; equal ones may share the reading.
-    ``guesses``: what may be read after ``pending``, in case it is chosen.
+    ``prompt``: the whole prompt while it is being read; equal ones of one ``scope`` may share
+    the reading. ``guesses``: what may be read after ``pending``, in case it is chosen.
     """
 
     pending: tuple[int, ...]
     cache: Cache
     prompt: tuple[int, ...] | None = None
+    scope: str = ""
     guesses: tuple[int, ...] = ()
 
 
@@ -105,7 +106,7 @@ class SampleProgress:
         speculate: bool = False,
     ) -> None:
         self.request, self.rng, self.guide = request, rng, guide
-        self.rows = [Row(request.prompt, cache, request.prompt)]
+        self.rows = [Row(request.prompt, cache, request.prompt, request.scope)]
         self.history = History(request.prompt)
         self.lookup = Lookup(request.prompt) if speculate else None
         self.choices: list[TokenChoice] | None = None if request.log_probs is None else []
@@ -211,7 +212,7 @@ class BeamProgress:
         self.request = request
         self.reason: FinishReason | None = None
         self.known = 0
-        self.rows = [Row(request.prompt, cache, request.prompt)]
+        self.rows = [Row(request.prompt, cache, request.prompt, request.scope)]
         self.histories = [History(request.prompt)]
         self.guides = [guide]
         self.beams = Beams(

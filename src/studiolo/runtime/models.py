@@ -1,8 +1,10 @@
 """Several models in one process, within a budget of memory.
 
 A model is loaded when it is first asked for. When room is short, the least recently used goes,
-never one in use; what does not fit is refused, and the message does the sum. Loaders are handed
-in: this module does not know what a model is, nor where it comes from.
+never one in use; what does not fit is refused, and the message does the sum. To claim a model is
+to have room made for it, which takes no time, and to load it may take long: so whoever must not
+wait can have others load it. Loaders are handed in: this module does not know what a model is,
+nor where it comes from.
 """
 
 from __future__ import annotations
@@ -51,7 +53,8 @@ class Models(Generic[M]):
 
     def __contains__(self, name: str) -> bool:
         """Whether a model of that name is known."""
-        return name in self._entries
+        with self._lock:
+            return name in self._entries
 
     @property
     def loaded(self) -> dict[str, int]:
@@ -62,7 +65,20 @@ class Models(Generic[M]):
     def acquire(self, name: str) -> M:
         """The model, loaded and in use until :meth:`release`.
 
-        Raises :class:`UnknownModelError`, :class:`MemoryLimitError`, and what the loader does.
+        Raises what :meth:`claim` and :meth:`load` do.
+        """
+        self.claim(name)
+        try:
+            return self.load(name)
+        except BaseException:
+            self.release(name)
+            raise
+
+    def claim(self, name: str) -> None:
+        """Have room for the model, which is in use from now until :meth:`release`.
+
+        Does not wait. Raises :class:`UnknownModelError`, :class:`MemoryLimitError` for what can
+        never fit, and :class:`BusyError` for what will once others are done.
         """
         with self._lock:
             entry = self._entries.get(name)
@@ -73,27 +89,15 @@ class Models(Generic[M]):
                 entry.counted = True
             self._entries[name] = self._entries.pop(name)
             entry.users += 1
-        try:
-            with entry.loading:  # whoever comes while it is being loaded waits here
-                if entry.model is None:
-                    entry.model = entry.load()
-                return entry.model
-        except BaseException:
-            with self._lock:
-                entry.users -= 1
-                if entry.model is None and not entry.users:
-                    entry.counted = False
-            raise
 
-    def acquire_loaded(self, name: str) -> bool:
-        """As :meth:`acquire`, if the model is loaded, without waiting; else false."""
+    def load(self, name: str) -> M:
+        """The model, for one who has claimed it; raises what its loader does."""
         with self._lock:
-            entry = self._entries.get(name)
-            if entry is None or entry.model is None:
-                return False
-            self._entries[name] = self._entries.pop(name)
-            entry.users += 1
-            return True
+            entry = self._entries[name]
+        with entry.loading:  # whoever comes while it is being loaded waits here
+            if entry.model is None:
+                entry.model = entry.load()
+            return entry.model
 
     def unload(self, name: str) -> None:
         """Free a model's memory, and forget its name; harmless where it is not known.
@@ -105,33 +109,37 @@ class Models(Generic[M]):
             if entry is None:
                 return
             if entry.users:
-                raise BusyError(
-                    f"{name} is in use by {entry.users:,} requests", remedy="Try again later."
-                )
+                raise BusyError(f"{name} is in use", remedy="Try again later.")
             del self._entries[name]
             _drop(entry)
 
     def release(self, name: str) -> None:
         """One use of the model is over."""
         with self._lock:
-            self._entries[name].users -= 1
+            entry = self._entries[name]
+            entry.users -= 1
+            if entry.model is None and not entry.users:  # it could not be loaded
+                entry.counted = False
 
     def _make_room(self, name: str, size: int) -> None:
         loaded = {other: each for other, each in self._entries.items() if each.counted}
         taken = sum(each.size for each in loaded.values())
         idle = {other: each for other, each in loaded.items() if not each.users}
         if size > self.limit - taken + sum(each.size for each in idle.values()):
+            told = (
+                f"{name} takes {size / 1e6:,.1f} MB; all models together may take "
+                f"{self.limit / 1e6:,.1f} MB"
+            )
+            if size > self.limit:
+                raise MemoryLimitError(told, remedy="Choose a smaller model, or raise the limit.")
             kept = ", ".join(
                 f"{other} ({each.size / 1e6:,.1f} MB)"
                 for other, each in loaded.items()
                 if each.users
             )
-            raise MemoryLimitError(
-                f"{name} takes {size / 1e6:,.1f} MB; all models together may take "
-                f"{self.limit / 1e6:,.1f} MB" + (f", and in use are {kept}" if kept else ""),
-                remedy="Wait until those are done, or raise the limit."
-                if kept and size <= self.limit
-                else "Choose a smaller model, or raise the limit.",
+            raise BusyError(
+                f"{told}, and in use are {kept}",
+                remedy="Wait until those are done, or raise the limit.",
             )
         for each in idle.values():
             if size <= self.limit - taken:

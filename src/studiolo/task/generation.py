@@ -137,7 +137,7 @@ class Telling:
         return self._voices[i].hear(sample.tokens, last=True)
 
     def met(self, i: int) -> str | None:
-        """The stop string that ended the i-th sequence, if one did."""
+        """The stop string that ended the i-th sequence, if one did; of beams, after the whole."""
         return self._voices[i].met
 
     @property
@@ -159,17 +159,18 @@ class Telling:
         self, samples: Sequence[TokenSample], first: float | None, seconds: float
     ) -> Generation:
         """The result. ``first``, ``seconds``: until the first token, and the last."""
-        every: list[tuple[TokenSample, str, int]] = []
+        every: list[tuple[TokenSample, _Voice, int]] = []
         for best, voice, seed in zip(samples, self._voices, self.seeds, strict=True):
             others = [(other, self._voice()) for other in best.alternatives]
             for sample, teller in ((best, voice), *others):
                 teller.hear(sample.tokens, last=True)
                 # A stop string may be complete only once half a character is given up.
                 ended = replace(sample, finish_reason="stop") if teller.stopped else sample
-                every.append((ended, teller.text, seed))
+                every.append((ended, teller, seed))
+        self._voices = [voice for _, voice, _ in every]
         made = [
             Generation(
-                text,
+                voice.text,
                 sample.tokens,
                 sample.finish_reason,
                 Usage(len(self.request.prompt), len(sample.tokens), first, seconds),
@@ -178,7 +179,7 @@ class Telling:
                 sample.choices,
                 sample.score,
             )
-            for sample, text, seed in every
+            for sample, voice, seed in every
         ]
         total = sum(len(sample.tokens) for sample, _, _ in every)
         return replace(

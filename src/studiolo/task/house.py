@@ -1,15 +1,20 @@
 """The house of models: those of this machine behind one engine, and those elsewhere beside them.
 
-A model is opened when it is first asked for by name, and closed when another needs the room and
-nobody uses it. Nothing is fetched here: what a name stands for must be installed, or be known as
-a model elsewhere. Answers come in the events of :mod:`studiolo.task.asking`; knows no dialect.
+A model is opened when it is first asked for by name, once however many ask, and closed when
+another needs the room and nobody uses it. Nothing is fetched here: what a name stands for must be
+installed, or be known as a model elsewhere. *Requests name models, never places*: a path is opened
+only if the owner of the house has let it in. Answers come in the events of
+:mod:`studiolo.task.asking`; knows no dialect.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,14 +24,20 @@ from typing import Any, Protocol, Self, TypeVar
 from torch import Tensor
 
 from studiolo.bundle.opening import OpenBundle
-from studiolo.bundle.store import Bundle, find, installed
-from studiolo.errors import BusyError, InvalidRequestError, UnknownModelError
+from studiolo.bundle.store import Bundle, find, installed, looks_like_path
+from studiolo.errors import (
+    BusyError,
+    InvalidRequestError,
+    RequestCancelledError,
+    UnknownModelError,
+)
 from studiolo.family.encoder import EncodeRequest
 from studiolo.family.prefix import PrefixCache
-from studiolo.runtime.engine import Engine
+from studiolo.runtime.engine import CLOSED, Engine
 from studiolo.runtime.loop import Model
 from studiolo.runtime.scheduler import Pace
 from studiolo.runtime.ticket import Ticket
+from studiolo.sampler.constraint import KINDS
 from studiolo.task.asking import Answer, TextAsk
 from studiolo.task.embedding import EmbeddingModel, Text
 from studiolo.task.load import checked_device
@@ -36,9 +47,13 @@ from studiolo.task.text import LanguageModel
 Opened = LanguageModel | EmbeddingModel
 T = TypeVar("T")
 PATIENCE = 0.02
-"""Seconds until what found the queue full is tried again."""
+"""Seconds until what found no room is tried again."""
 LONG = 50_000
 """Characters from which a prompt is prepared beside the event loop, which others need."""
+WINDOW = 256
+"""Texts of one request for vectors that wait at once; the places of the queue are for all."""
+LOADERS = 2
+"""Models that are read at once."""
 
 
 class Elsewhere(Protocol):
@@ -71,7 +86,11 @@ class House:
         self.engine = Engine(model_memory=model_memory, request_memory=request_memory)
         self.elsewhere = dict(elsewhere or {})
         self._opened: dict[str, Opened] = {}
+        self._admitted: set[str] = set()
         self._lock = threading.Lock()
+        # Threads of its own: those of asyncio are for what takes no time.
+        self._loaders = ThreadPoolExecutor(LOADERS, thread_name_prefix="studiolo-loader")
+        self._loads: dict[str, Future[None]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -87,15 +106,21 @@ class House:
     def close(self) -> None:
         """Finish the step that is being taken, and answer nothing more."""
         self.engine.close()
+        self._loaders.shutdown(wait=False)
+
+    def admit(self, name: str) -> None:
+        """Let requests name ``name``, which may be a path."""
+        self._admitted.add(name)
 
     def load(self, name: str) -> None:
-        """Open the model of that name, so that the first request need not wait.
+        """Open the model of that name, so that the first request need not wait; admits it.
 
-        Raises :class:`UnknownModelError`, :class:`MemoryLimitError`, and what reading it does.
+        Raises :class:`UnknownModelError`, :class:`MemoryLimitError`, :class:`BusyError` while
+        others have the room, and what reading it does.
         """
+        self.admit(name)
         self._know(name)
-        self.engine.models.acquire(name)
-        self.engine.models.release(name)
+        self._load(name)
 
     def known(self) -> list[tuple[str, int, str]]:
         """What can be asked: name, when it came here (Unix seconds), and who answers."""
@@ -111,16 +136,19 @@ class House:
         self.engine.models.unload(name)
 
     @asynccontextmanager
-    async def use(self, name: str) -> AsyncIterator[Opened]:
-        """The model of that name, open until the end; raises as :meth:`load`."""
-        models = self.engine.models
-        if not models.acquire_loaded(name):
-            await asyncio.to_thread(self._know, name)
-            await asyncio.to_thread(models.acquire, name)
+    async def use(self, name: str, *, patient: bool = False) -> AsyncIterator[Opened]:
+        """The model of that name, open until the end.
+
+        ``patient``: wait while others have the room. Raises as :meth:`load`.
+        """
+        claim = partial(self._claim, name)
+        await (_patiently(claim) if patient else claim())
         try:
+            while name not in self._opened:
+                await asyncio.shield(asyncio.wrap_future(self._loading(name)))
             yield self._opened[name]
         finally:
-            models.release(name)
+            self.engine.models.release(name)
 
     @asynccontextmanager
     async def tell(
@@ -128,44 +156,48 @@ class House:
         ask: TextAsk,
         *,
         client: str = "",
+        priority: int = 0,
         timeout: float | None = None,
         patient: bool = False,
     ) -> AsyncIterator[Answer]:
         """Answer; leaving the block cancels what is not done.
 
         ``client``: clients take turns, and share nothing that could be told from how long an
-        answer took. ``timeout``: seconds. ``patient``: wait while the queue is full, as all samples
-        but the first do in any case. Raises what
-        :meth:`load`, :meth:`LanguageModel.prepare` and :meth:`Engine.submit` do.
+        answer took. ``priority``: higher goes first. ``timeout``: seconds. ``patient``: wait
+        while there is no room, for the model or in the queue, as all samples but the first do in
+        any case. Raises what :meth:`load`, :meth:`LanguageModel.prepare` and
+        :meth:`Engine.submit` do.
         """
         if (other := self.elsewhere.get(ask.model)) is not None:
             async with other.tell(ask, client=client) as answer:
                 yield answer
             return
-        async with self.use(ask.model) as opened:
+        async with self.use(ask.model, patient=patient) as opened:
             if not isinstance(opened, LanguageModel):
                 raise InvalidRequestError(
                     "model", f"{ask.model} makes vectors, not texts", remedy="Name another model."
                 )
-            telling = await _beside(_length(ask), partial(prepared, opened, ask))
+            telling = await _beside(_takes_long(ask), partial(prepared, opened, ask))
             request = replace(telling.request, scope=client)
+            started = time.perf_counter()
             with ExitStack() as held:
                 listeners: list[Listener] = []
                 tickets: list[Ticket[Any]] = []
                 for i, seed in enumerate(telling.seeds):
                     listeners.append(Listener(opened, telling, i, ask))
-                    submit = partial(
-                        self.engine.submit,
+                    submit = self._submission(
                         ask.model,
                         request,
                         seed=seed,
                         client=client,
+                        priority=priority,
                         timeout=timeout,
                         watch=listeners[i],
                     )
-                    tickets.append(await _patiently(submit) if patient or tickets else submit())
+                    waits = patient or bool(tickets)
+                    tickets.append(await (_patiently(submit) if waits else submit()))
                     held.callback(tickets[i].cancel)
-                yield LocalAnswer(opened, telling, listeners, tickets)
+                yield LocalAnswer(opened, ask, telling, listeners, tickets, started)
 
     async def embed(
         self,
@@ -174,6 +206,7 @@ class House:
         *,
         truncate: bool = False,
         client: str = "",
+        priority: int = 0,
         timeout: float | None = None,
         patient: bool = False,
     ) -> tuple[list[Tensor], int]:
@@ -181,36 +214,80 @@ class House:
 
         Only the first may find the queue full: the others wait for room, however many they are.
         """
-        async with self.use(name) as opened:
+        if name in self.elsewhere:
+            raise InvalidRequestError(
+                "model", f"{name} answers elsewhere, in texts alone", remedy="Name another model."
+            )
+        async with self.use(name, patient=patient) as opened:
             if not isinstance(opened, EmbeddingModel):
                 raise InvalidRequestError(
                     "model", f"{name} makes texts, not vectors", remedy="Name another model."
                 )
-            size = sum(map(len, texts))
-            sequences = await _beside(size, partial(opened.encode, texts, truncate=truncate))
+            long = sum(map(len, texts)) >= LONG
+            sequences = await _beside(long, partial(opened.encode, texts, truncate=truncate))
+            vectors: list[Tensor] = []
             with ExitStack() as held:
-                tickets: list[Ticket[Tensor]] = []
+                waiting: deque[Ticket[Tensor]] = deque()
                 for ids in sequences:
-                    submit = partial(
-                        self.engine.submit,
+                    if len(waiting) == WINDOW:
+                        vectors.append(await waiting.popleft())
+                    submit = self._submission(
                         name,
                         EncodeRequest(ids),
                         client=client,
+                        priority=priority,
                         timeout=timeout,
                     )
-                    tickets.append(await _patiently(submit) if patient or tickets else submit())
-                    held.callback(tickets[-1].cancel)
-                vectors = [await ticket for ticket in tickets]
+                    waits = patient or bool(waiting)
+                    waiting.append(await (_patiently(submit) if waits else submit()))
+                    held.callback(waiting[-1].cancel)
+                vectors += [await ticket for ticket in waiting]
             return vectors, sum(map(len, sequences))
 
+    def _submission(
+        self, name: str, request: object, **options: Any
+    ) -> Callable[[], Awaitable[Ticket[Any]]]:
+        async def submit() -> Ticket[Any]:
+            return self.engine.submit(name, request, **options)
+
+        return submit
+
+    async def _claim(self, name: str) -> None:
+        """Have a model in use, which need not be open yet."""
+        while True:
+            try:
+                return self.engine.models.claim(name)
+            except UnknownModelError:
+                await asyncio.to_thread(self._know, name)
+
+    def _loading(self, name: str) -> Future[None]:
+        """A load under way that everybody may wait for who has claimed the model."""
+        with self._lock:
+            if (under_way := self._loads.get(name)) is not None:
+                return under_way
+            try:
+                future = self._loads[name] = self._loaders.submit(self._load, name)
+            except RuntimeError:
+                raise RequestCancelledError(CLOSED) from None
+        future.add_done_callback(lambda _: self._loads.pop(name))
+        return future
+
+    def _load(self, name: str) -> None:
+        if self.engine.closed:
+            raise RequestCancelledError(CLOSED)
+        self.engine.models.acquire(name)
+        self.engine.models.release(name)
+
     def _know(self, name: str) -> None:
-        """Make the engine acquainted with an installed model."""
+        """Make the engine acquainted with an installed model, or an admitted one."""
         with self._lock:
             if name in self.engine.models:
                 return
-            bundle = find(name)
+            place = looks_like_path(name) or name.startswith("hf:")
+            bundle = find(name) if name in self._admitted or not place else None
             if bundle is None:
-                raise UnknownModelError(name, [each.name for each in installed()])
+                known = {*self.elsewhere, *(each.name for each in installed())}
+                raise UnknownModelError(name, sorted(known))
             # Packed, a model takes about what its files do.
             size = sum(path.stat().st_size for path in bundle.files.values())
             self.engine.add(
@@ -222,6 +299,7 @@ class House:
             )
 
     def _open(self, name: str, bundle: Bundle) -> Model:
+        _ = bundle.digest  # answers name it; of a path it takes reading all files once
         if OpenBundle.of(bundle).is_encoder:
             self._opened[name] = encoder = EmbeddingModel.open(bundle, device=self._device)
             return encoder.model
@@ -231,22 +309,24 @@ class House:
         return lm.model
 
 
-def _length(ask: TextAsk) -> int:
-    """About how many characters are to be read."""
-    if ask.messages is not None:
-        return sum(len(str(message.get("content", ""))) for message in ask.messages)
-    return len(ask.prompt or "") + len(ask.suffix or "")
+def _takes_long(ask: TextAsk) -> bool:
+    """Whether to prepare an ask is more than a moment's work: a long text, or a constraint."""
+    length = len(ask.prompt or "") + len(ask.suffix or "")
+    for message in ask.messages or ():
+        length += len(str(message.get("content", "")))
+    constrained = any(ask.options.get(kind) is not None for kind in KINDS)
+    return length >= LONG or constrained or bool(ask.tools)
 
 
-async def _beside(length: int, work: Callable[[], T]) -> T:
-    """What ``work`` gives; in another thread if the text is long."""
-    return work() if length < LONG else await asyncio.to_thread(work)
+async def _beside(long: bool, work: Callable[[], T]) -> T:
+    """What ``work`` gives; in another thread if it takes long."""
+    return await asyncio.to_thread(work) if long else work()
 
 
-async def _patiently(submit: Callable[[], Ticket[Any]]) -> Ticket[Any]:
-    """As ``submit``, as soon as there is room in the queue."""
+async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
+    """As ``work``, as soon as there is room."""
     while True:
         try:
-            return submit()
+            return await work()
         except BusyError:
             await asyncio.sleep(PATIENCE)

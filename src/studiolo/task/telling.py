@@ -2,7 +2,8 @@
 
 A :class:`Listener` is shown a sample after each of its steps, by the engine's thread, and says what
 is new: text, calls of tools, scores. :class:`LocalAnswer` brings together what the listeners of all
-samples say. Does not know who asks, nor in which dialect.
+samples say. What is said depends on a sample's tokens alone, not on how many a step made. Does not
+know who asks, nor in which dialect.
 """
 
 from __future__ import annotations
@@ -10,16 +11,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from array import array
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from studiolo.errors import InvalidRequestError
-from studiolo.family.autoregressive import Progress, SampleProgress, TokenSample
+from studiolo.family.autoregressive import (
+    FinishReason,
+    Progress,
+    SampleProgress,
+    TokenChoice,
+    TokenSample,
+)
 from studiolo.modality.text.tokenizer import Tokenizer
 from studiolo.modality.text.tools import ToolCall, ToolCallReader, tool_names
 from studiolo.record.receipt import Receipt
 from studiolo.runtime.ticket import Ticket
-from studiolo.task.arguments import token_ids
+from studiolo.sampler.constraint import KINDS
+from studiolo.task.arguments import stop_strings, token_ids
 from studiolo.task.asking import Called, Ended, Event, Outcome, Piece, Scored, Spelled, TextAsk
 from studiolo.task.generation import Generation, Telling
 from studiolo.task.infilling import infill
@@ -27,19 +36,69 @@ from studiolo.task.text import LanguageModel
 
 
 def prepared(lm: LanguageModel, ask: TextAsk) -> Telling:
-    """The request of ``ask`` to ``lm``; raises what :meth:`LanguageModel.prepare` does."""
+    """The request of ``ask`` to ``lm``; raises what :meth:`LanguageModel.prepare` does.
+
+    Calls that are forced are right ones, and there is then no text that a ``json_schema`` could be
+    of. Calls that the model makes of its own accord are held to the tools' parameters where a tool
+    says ``strict``, or where a ``json_schema`` holds for the text beside them; any other
+    constraint is of a whole text, and goes with no tools.
+    """
     options = dict(ask.options)
     if ask.begun:
         return lm.prepare(_begun(lm, ask), **options)
     if ask.messages is not None:
-        tools = ask.tools if ask.tool_choice != "none" else ()
-        choice = None if ask.tool_choice in ("auto", "none") else ask.tool_choice
-        return lm.prepare_chat(ask.messages, tools=tools or None, tool_choice=choice, **options)
+        if ask.tool_choice == "none" or (ask.tool_choice == "auto" and not ask.tools):
+            return lm.prepare_chat(ask.messages, **options)
+        return _with_tools(lm, ask, options)
     if ask.prompt is None:
         raise InvalidRequestError("prompt", "is missing")
     if ask.suffix is None:
         return lm.prepare(ask.prompt, **options)
     return lm.prepare(infill(lm, ask.prompt, ask.suffix), **options)
+
+
+def _with_tools(lm: LanguageModel, ask: TextAsk, options: dict[str, Any]) -> Telling:
+    given = [kind for kind in KINDS if options.get(kind) is not None]
+    choice: str | None = ask.tool_choice
+    if choice != "auto":
+        options.pop("json_schema", None)
+    elif not given:
+        choice = "auto" if any(map(_is_strict, ask.tools)) else None
+    elif given != ["json_schema"]:
+        raise InvalidRequestError(
+            given[0],
+            "is of the whole text, so that no tool could be called",
+            remedy="Leave it or the tools out.",
+        )
+    closing = _closing(lm, ask)
+    if closing is not None:
+        options["stop"] = (*_stops(ask), closing)
+    shown = [_shown(tool) for tool in ask.tools]
+    return lm.prepare_chat(ask.messages or (), tools=shown, tool_choice=choice, **options)
+
+
+def _stops(ask: TextAsk) -> tuple[str, ...]:
+    return stop_strings(ask.options.get("stop") or ())
+
+
+def _is_strict(tool: Mapping[str, Any]) -> bool:
+    inner = tool.get("function", tool)
+    return isinstance(inner, Mapping) and inner.get("strict") is True
+
+
+def _shown(tool: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A tool as models are trained to read it: without how its calls are enforced."""
+    inner = tool.get("function")
+    if not isinstance(inner, Mapping):
+        return tool
+    kept = {name: value for name, value in inner.items() if name != "strict"}
+    return {**tool, "function": kept}
+
+
+def _closing(lm: LanguageModel, ask: TextAsk) -> str | None:
+    """What ends a sample that may make one call and no more, where the format has such a sign."""
+    form = lm.tool_format
+    return form.closing if not ask.parallel and not form.bare else None
 
 
 def _begun(lm: LanguageModel, ask: TextAsk) -> list[int]:
@@ -60,8 +119,11 @@ class Listener:
     def __init__(self, lm: LanguageModel, telling: Telling, index: int, ask: TextAsk) -> None:
         self._telling, self._tokenizer, self.index = telling, lm.tokenizer, index
         self._reader: ToolCallReader | None = None
+        self._closing: str | None = None
         if ask.tools and ask.tool_choice != "none":
             self._reader = ToolCallReader(lm.tool_format, tool_names(ask.tools))
+            closing = _closing(lm, ask)
+            self._closing = closing if closing not in _stops(ask) else None
         self._parallel = ask.parallel
         self._scored = self._called = 0
         self.first: float | None = None
@@ -73,41 +135,55 @@ class Listener:
         if not isinstance(progress, SampleProgress):
             return None
         text = self._telling.hear(self.index, progress)
-        events = self._read(text, progress.choices or ())
-        if self._called and not self._parallel:
-            progress.end("stop")
-        return events or None
+        return self._read(text, progress.choices or ()) or None
 
     def last(self, sample: TokenSample) -> list[Event]:
         """What is left to say once the sample is complete."""
         text = self._telling.rest(self.index, sample)
-        events = self._read(text, sample.choices or (), last=True)
-        stop = self._telling.met(self.index)
-        if self._called:
-            return [*events, Ended(self.index, "tool_calls")]
-        length = stop is None and sample.finish_reason == "length"
-        return [*events, Ended(self.index, "length" if length else "stop", stop)]
+        return self.end(text, sample.choices or (), sample.finish_reason)
 
-    def _read(self, text: str, choices: Sequence[Any], *, last: bool = False) -> list[Event]:
+    def end(self, text: str, choices: Sequence[TokenChoice], reason: FinishReason) -> list[Event]:
+        """The last text, and why it is the last."""
+        events = self._read(text, choices, last=True)
+        met = self._telling.met(self.index)
+        stop = None if met == self._closing else met
+        whole = self._reader is not None and self._reader.settled
+        if met is None and reason == "length" and not whole:
+            return [*events, Ended(self.index, "length")]
+        return [*events, Ended(self.index, "tool_calls" if self._called else "stop", stop)]
+
+    def _read(
+        self, text: str, choices: Sequence[TokenChoice], *, last: bool = False
+    ) -> list[Event]:
         scores = tuple(scored(self._tokenizer, each) for each in choices[self._scored :])
         self._scored = len(choices)
-        calls: list[ToolCall] = []
+        parts: list[str | ToolCall] = [text] if text else []
         if self._reader is not None:
-            text, calls = self._reader.push(text)
-            if last:
-                rest, more = self._reader.flush()
-                text, calls = text + rest, calls + more
-        events: list[Event] = [Piece(self.index, text, scores)] if text or scores else []
-        for call in calls if self._parallel else calls[: 1 - self._called]:
-            events.append(Called(self.index, self._called, self._id_of(call), call))
-            self._called += 1
+            parts = self._reader.read(text, last=last)
+        events: list[Event] = []
+        for part in parts:
+            if self._called and not self._parallel:
+                break  # what comes after the one call is not told
+            if isinstance(part, ToolCall):
+                events.append(Called(self.index, self._called, self._id_of(part), part))
+                self._called += 1
+            else:
+                events.append(Piece(self.index, part))
+        if scores:
+            first = events[0] if events else None
+            if isinstance(first, Piece):
+                events[0] = Piece(self.index, first.text, scores)
+            else:
+                events.insert(0, Piece(self.index, "", scores))
         return events
 
     def _id_of(self, call: ToolCall) -> str:
         """The same for the same request, so that a job that is killed and goes on has it too."""
-        seed = self._telling.seeds[self.index]
-        named = f"{seed} {self.index} {self._called} {call.name} {call.arguments}"
-        return f"call_{hashlib.sha256(named.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"
+        asked = self._telling.asked
+        digest = hashlib.sha256(array("q", asked.prompt))  # one turn's id is not another's
+        named = f"{asked.seed} {self.index} {self._called} {call.name} {call.arguments}"
+        digest.update(named.encode())
+        return f"call_{digest.hexdigest()[:24]}"
 
 
 class LocalAnswer:
@@ -116,13 +192,16 @@ class LocalAnswer:
     def __init__(
         self,
         lm: LanguageModel,
+        ask: TextAsk,
         telling: Telling,
         listeners: Sequence[Listener],
         tickets: Sequence[Ticket[TokenSample]],
+        started: float,
     ) -> None:
-        self._lm, self._telling = lm, telling
+        """``started``: when it was asked for, by :func:`time.perf_counter`."""
+        self._lm, self._ask, self._telling = lm, ask, telling
         self._listeners, self._tickets = listeners, tickets
-        self._started = time.perf_counter()
+        self._started = started
         self._generation: Generation | None = None
         self._cached = 0
 
@@ -169,18 +248,22 @@ class LocalAnswer:
         finally:
             for task in following:
                 task.cancel()
+            if left:  # what one sample came to ends the others
+                for ticket in self._tickets:
+                    ticket.cancel()
         firsts = [each.first for each in self._listeners if each.first is not None]
-        self._generation = self._telling.whole(
+        self._generation = made = self._telling.whole(
             [samples[i] for i in range(len(samples))],
             min(firsts) - self._started if firsts else None,
             time.perf_counter() - self._started,
         )
-        self._cached = samples[0].known
+        # The first sample that read the prompt may have let the others know it.
+        self._cached = min(sample.known for sample in samples.values())
         if self._telling.searching:
-            found = (self._generation, *self._generation.alternatives)
-            for i, each in enumerate(found):
-                yield Piece(i, each.text)
-                yield Ended(i, "length" if each.finish_reason == "length" else "stop")
+            for i, each in enumerate((made, *made.alternatives)):
+                listener = Listener(self._lm, self._telling, i, self._ask)
+                for event in listener.end(each.text, (), each.finish_reason):
+                    yield event
 
     @property
     def outcome(self) -> Outcome:
@@ -207,7 +290,7 @@ class LocalAnswer:
         return self._generation
 
 
-def scored(tokenizer: Tokenizer, choice: Any) -> Scored:
+def scored(tokenizer: Tokenizer, choice: TokenChoice) -> Scored:
     """A choice with its tokens spelled."""
     own = spelled(tokenizer, choice.id, choice.log_prob)
     top = tuple(spelled(tokenizer, *pair) for pair in choice.top)

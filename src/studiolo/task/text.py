@@ -23,15 +23,16 @@ from studiolo.bundle.store import Bundle
 from studiolo.errors import ChatTemplateError, InvalidRequestError, MalformedFileError
 from studiolo.evaluation.likelihood import Likelihood, token_log_likelihoods
 from studiolo.family.autoregressive import Autoregressive, TokenRequest
-from studiolo.modality.text.chat import check_messages
+from studiolo.modality.text.chat import check_messages, plain
 from studiolo.modality.text.conversation import encode_chat
 from studiolo.modality.text.tokenizer import Tokenizer
 from studiolo.modality.text.tool_prompt import knows_tools, told_in_words
-from studiolo.modality.text.tools import ToolFormat, call_grammar, tool_format
+from studiolo.modality.text.tools import HERMES, ToolFormat, call_grammar, tool_format
 from studiolo.nn.config import DecoderConfig
 from studiolo.nn.native import best_player
 from studiolo.nn.network import Network
 from studiolo.record.receipt import Engine, Model, Output, Receipt
+from studiolo.sampler import json_schema as schemas
 from studiolo.sampler.constraint import KINDS, Constraint
 from studiolo.sampler.decoding import shape
 from studiolo.sampler.guide import Guides
@@ -211,7 +212,8 @@ class LanguageModel:
 
         ``messages``: ``{"role": …, "content": …}`` in order; ``tools`` among the options goes
         to the template, and ``tool_choice`` (``"required"``, ``"auto"`` or a tool's name) makes
-        calls of them right: :func:`~studiolo.modality.text.tools.call_grammar`. The other
+        calls of them right: :func:`~studiolo.modality.text.tools.call_grammar`; beside
+        ``"auto"``, ``json_schema`` is what an answer must be that is no call. The other
         options are those of :meth:`generate`. Raises :class:`ChatTemplateError` when there is
         no template or it rejects the messages.
         """
@@ -233,10 +235,15 @@ class LanguageModel:
         prompt = self.encode_chat(messages, tools=tools)
         if tool_choice is None:
             return self.prepare(prompt, **options)
+        schema = options.pop("json_schema", None) if tool_choice == "auto" else None
         for kind in KINDS:
             if options.get(kind) is not None:
                 raise InvalidRequestError("tool_choice", f"is a constraint, and so is {kind}")
-        options["grammar"] = call_grammar(tools or (), tool_choice, self.tool_format)
+        if schema is not None:
+            schemas.prepare(schema)  # refuses under its own name what cannot be enforced
+            schema = schemas.to_text(schema)
+        form = self.tool_format
+        options["grammar"] = call_grammar(tools or (), tool_choice, form, answer=schema)
         try:
             return self.prepare(prompt, **options)
         except InvalidRequestError as error:
@@ -248,7 +255,8 @@ class LanguageModel:
     @property
     def tool_format(self) -> ToolFormat:
         """How this model writes calls of tools; :class:`ToolCallReader` reads them."""
-        return tool_format(self.tokenizer.chat_template)
+        template = self.tokenizer.chat_template
+        return tool_format(template) if knows_tools(template) else HERMES
 
     def encode_chat(
         self, messages: Sequence[Message], *, tools: Sequence[Message] | None = None
@@ -265,7 +273,7 @@ class LanguageModel:
             )
         if not knows_tools(self.tokenizer.chat_template):
             check_messages(messages)
-            messages, tools = told_in_words(messages, tools or ()), None
+            messages, tools = told_in_words(plain(messages), plain(tools or ())), None
         return encode_chat(self.tokenizer, messages, tools)
 
     def receipt(self, generation: Generation) -> Receipt:

@@ -85,12 +85,16 @@ def tool_names(tools: Sequence[Tool]) -> list[str]:
     return list(_schemas(tools))
 
 
-def call_grammar(tools: Sequence[Tool], choice: str, form: ToolFormat) -> str:
+def call_grammar(
+    tools: Sequence[Tool], choice: str, form: ToolFormat, *, answer: str | None = None
+) -> str:
     """A Lark grammar under which an answer calls ``tools`` rightly.
 
     ``choice``: ``"required"`` (a call, or several where the format has a way to say so),
     ``"auto"`` (text, or calls; one that begins with the format's marker or opener is right),
-    or the name of one tool, called once. Raises :class:`InvalidRequestError` for another.
+    or the name of one tool, called once. ``answer``: JSON text of the schema that an answer has
+    which is no call, where the choice is ``"auto"``. Raises :class:`InvalidRequestError` for
+    another choice.
     """
     schemas = _schemas(tools)
     if choice in schemas:
@@ -103,7 +107,11 @@ def call_grammar(tools: Sequence[Tool], choice: str, form: ToolFormat) -> str:
             f"{choice!r:.80} is neither auto, required nor a tool",
             remedy=f"The tools are {', '.join(schemas)}.",
         )
-    lines = [_START[form.name][rule]]
+    if answer is not None and rule == "auto":
+        calls = _START[form.name]["required"].replace("start:", "calls:", 1)
+        lines = [f"start: answer | calls\nanswer: %json {answer}\n{calls}"]
+    else:
+        lines = [_START[form.name][rule]]
     lines.append("call: " + " | ".join(f"call{number}" for number in range(len(schemas))))
     for number, (name, schema) in enumerate(schemas.items()):
         before = f'{{"name": {json.dumps(name)}, "{form.key}": '
@@ -175,34 +183,45 @@ class ToolCallReader:
     _mode: Literal["start", "text", "value", "after"] = "start"
     _scan: _Scan = field(default_factory=lambda: _Scan())
 
-    def push(self, piece: str) -> tuple[str, list[ToolCall]]:
-        """Text that is no call, and calls that are complete."""
+    @property
+    def settled(self) -> bool:
+        """Whether the text so far ends with a whole call, or with what closes one."""
+        return self._mode == "after"
+
+    def read(self, piece: str, *, last: bool = False) -> list[str | ToolCall]:
+        """Text that is no call, and calls that are complete, in their order.
+
+        ``last``: no more will follow, so that nothing is held back.
+        """
         self._held += piece
-        return self._go(last=False)
+        parts = self._go(last=last)
+        if last:
+            rest, self._raw, self._held = "".join(self._raw) + self._held, [], ""
+            parts.append(rest if self._mode != "after" else "")
+        return [part for part in parts if part != ""]
+
+    def push(self, piece: str) -> tuple[str, list[ToolCall]]:
+        """As :meth:`read`, the text and the calls apart."""
+        return _apart(self.read(piece))
 
     def flush(self) -> tuple[str, list[ToolCall]]:
         """What was held back, when no text will follow."""
-        text, calls = self._go(last=True)
-        rest, self._raw, self._held = "".join(self._raw) + self._held, [], ""
-        return text + (rest if self._mode != "after" else ""), calls
+        return _apart(self.read("", last=True))
 
-    def _go(self, *, last: bool) -> tuple[str, list[ToolCall]]:
-        out: list[str] = []
-        calls: list[ToolCall] = []
+    def _go(self, *, last: bool) -> list[str | ToolCall]:
+        parts: list[str | ToolCall] = []
         while True:
             before = (self._mode, len(self._held))
             if self._mode == "start":
                 self._begin(last=last)
             elif self._mode == "text":
-                out.append(self._text(last=last))
+                parts.append(self._text(last=last))
             elif self._mode == "value":
-                text, new = self._value()
-                out.append(text)
-                calls += new
+                parts += self._value()
             else:
                 self._after(last=last)
             if before == (self._mode, len(self._held)):
-                return "".join(out), calls
+                return parts
 
     def _begin(self, *, last: bool) -> None:
         """Where a value may begin without a marker."""
@@ -229,26 +248,25 @@ class ToolCallReader:
         shown, self._held = self._held[:safe], self._held[safe:]
         return shown
 
-    def _value(self) -> tuple[str, list[ToolCall]]:
+    def _value(self) -> Sequence[str | ToolCall]:
         """Take up more of a value; when it is whole, calls or the text it turned out to be."""
         size = self._scan.take(self._held, self.form.opener)
         self._raw.append(self._held[:size])
         self._held = self._held[size:]
         if self._scan.state == "open":
-            return "", []
+            return []
         raw, self._raw = "".join(self._raw), []
         calls = self._read(raw) if self._scan.state == "closed" else []
-        if calls:
-            self._mode = "after"
-            return "", calls
-        self._mode = "text"
-        return raw, []
+        self._mode = "after" if calls else "text"
+        return calls or [raw]
 
     def _read(self, raw: str) -> list[ToolCall]:
         for marker in self.form.markers:
             raw = raw.removeprefix(marker)
         try:
-            value = json.loads(raw, parse_constant=_no_constant)
+            value = json.loads(raw)
+            # Whoever is called must be able to read it: no NaN, no infinity, no half a character.
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             return []
         values = value if isinstance(value, list) else [value]
@@ -302,10 +320,7 @@ class _Scan:
 
 def read_calls(text: str, form: ToolFormat, names: Collection[str]) -> tuple[str, list[ToolCall]]:
     """The text without its calls of ``names``, and the calls."""
-    reader = ToolCallReader(form, names)
-    shown, calls = reader.push(text)
-    rest, more = reader.flush()
-    return shown + rest, calls + more
+    return _apart(ToolCallReader(form, names).read(text, last=True))
 
 
 def _call(value: object, names: Collection[str]) -> ToolCall | None:
@@ -317,8 +332,9 @@ def _call(value: object, names: Collection[str]) -> ToolCall | None:
     return ToolCall(name, arguments)
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+def _apart(parts: Sequence[str | ToolCall]) -> tuple[str, list[ToolCall]]:
+    text = "".join(part for part in parts if isinstance(part, str))
+    return text, [part for part in parts if isinstance(part, ToolCall)]
 
 
 def _safe(text: str, markers: Sequence[str]) -> int:
