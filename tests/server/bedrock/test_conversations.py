@@ -130,8 +130,12 @@ def test_any_tool(runtime: Any) -> None:
 
 
 def test_structured_output(runtime: Any) -> None:
-    schema = {"type": "object", "properties": {"wet": {"type": "boolean"}}, "required": ["wet"]}
-    schema["additionalProperties"] = False
+    schema = {
+        "type": "object",
+        "properties": {"wet": {"type": "boolean"}},
+        "required": ["wet"],
+        "additionalProperties": False,
+    }
     structure = {"jsonSchema": {"schema": json.dumps(schema), "name": "weather"}}
     form = {"textFormat": {"type": "json_schema", "structure": structure}}
     made = runtime.converse(**seeded(1, tokens=100), outputConfig=form)

@@ -157,18 +157,18 @@ def test_keys_limits_and_sizes(tmp_path: Path) -> None:
 
 
 def test_what_is_not_here_is_told_in_awss_words(runtime: Any, control: Any) -> None:
-    for call in (
-        lambda: control.list_guardrails(),
-        lambda: control.list_inference_profiles(),
-        lambda: control.list_custom_models(),
-        lambda: control.list_model_customization_jobs(),
-        lambda: control.get_foundation_model_availability(modelId="a.tiny"),
-        lambda: runtime.list_async_invokes(),
-        lambda: runtime.apply_guardrail(
-            guardrailIdentifier="a", guardrailVersion="1", source="INPUT", content=[]
-        ),
-    ):
+    guarded = {"guardrailIdentifier": "a", "guardrailVersion": "1", "source": "INPUT"}
+    asked: list[tuple[Any, dict[str, Any]]] = [
+        (control.list_guardrails, {}),
+        (control.list_inference_profiles, {}),
+        (control.list_custom_models, {}),
+        (control.list_model_customization_jobs, {}),
+        (control.get_foundation_model_availability, {"modelId": "a.tiny"}),
+        (runtime.list_async_invokes, {}),
+        (runtime.apply_guardrail, {**guarded, "content": []}),
+    ]
+    for call, options in asked:
         with pytest.raises(ClientError) as unknown:
-            call()
+            call(**options)
         assert code(unknown) == ("UnknownOperationException", 404)
         assert "there is no such address here" in str(unknown.value)
