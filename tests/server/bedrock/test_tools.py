@@ -39,12 +39,10 @@ def test_choices(choice: dict[str, Any], expected: str) -> None:
     assert choice_of(None) == "auto"
 
 
-def test_strict_tools_need_a_call() -> None:
+def test_strict_tools() -> None:
     strict = {"toolSpec": {**WEATHER["toolSpec"], "strict": True}}
-    assert offered(configuration(tools=[strict], toolChoice={"any": {}}))
-    with pytest.raises(InvalidRequestError) as wrong:
-        offered(configuration(tools=[POINT, strict]))
-    assert wrong.value.field == "toolConfig.tools.1.toolSpec.strict"
+    (tool,) = offered(configuration(tools=[POINT, strict]))
+    assert tool["function"]["strict"] is True  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ class ToolInputSchema(OneOf):
 
 
 class ToolSpecification(Shape):
-    """A tool; ``strict``: calls are held to its schema, as forced ones always are."""
+    """A tool; ``strict``: calls are held to its schema."""
 
     name: str = Field(min_length=1, max_length=64)
     description: str | None = Field(None, min_length=1)
@@ -66,14 +66,6 @@ def offered(configuration: ToolConfiguration | None) -> tuple[Message, ...]:
     specs = [tool.tool_spec for tool in configuration.tools if tool.tool_spec is not None]
     if not specs:
         raise InvalidRequestError("toolConfig.tools", "holds no toolSpec")
-    for i, tool in enumerate(configuration.tools):
-        strict = tool.tool_spec is not None and tool.tool_spec.strict
-        if strict and choice_of(configuration) == "auto":
-            raise InvalidRequestError(
-                f"toolConfig.tools.{i}.toolSpec.strict",
-                "calls are held to their schema only where one must be made",
-                remedy="Leave it out, or choose tools by toolChoice `any` or `tool`.",
-            )
     return tuple({"type": "function", "function": _function(spec)} for spec in specs)
 
 
@@ -90,5 +82,6 @@ def _function(spec: ToolSpecification) -> dict[str, Any]:
         "name": spec.name,
         "description": spec.description,
         "parameters": spec.input_schema.json_,
+        "strict": spec.strict,
     }
     return {name: value for name, value in function.items() if value is not None}
