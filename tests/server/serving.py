@@ -31,6 +31,7 @@ class Served:
     url: str
     studio: Studio
     listening: socket.socket
+    server: Server
     clients: list[httpx.Client] = field(default_factory=list)
 
     def http(self, **options: Any) -> httpx.Client:
@@ -131,7 +132,8 @@ def serving(
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    served = Served(f"http://127.0.0.1:{listening.getsockname()[1]}", studio, listening)
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    served = Served(url, studio, listening, server)
     try:
         yield served
     finally:
