@@ -81,7 +81,7 @@ def test_company_changes_nothing(answerer: Answerer) -> None:
         (COMPLETIONS, {"prompt": "x", "logit_bias": {"99999": 1}}, 400, "token id 99999"),
         (COMPLETIONS, {"prompt": [99999]}, 400, "token 99999 is outside the vocabulary"),
         (COMPLETIONS, {"prompt": "x", "n": True}, 400, "n: should be a valid integer"),
-        (COMPLETIONS, {"prompt": "x", "stop": "\ud800"}, 400, "body: is not JSON"),
+        (COMPLETIONS, {"prompt": "x", "stop": "\ud800"}, 400, "stop: holds half a character"),
         (CHAT, {"messages": [{"role": 5}]}, 400, "messages"),
         (EMBEDDINGS, {"input": "a" * 100}, 400, "the model's context holds"),
         (COMPLETIONS, {"prompt": "x", "model": "nobody"}, 404, "no model is called 'nobody'"),

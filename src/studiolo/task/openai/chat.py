@@ -14,7 +14,7 @@ from pydantic import Field
 
 from studiolo.errors import InvalidRequestError
 from studiolo.task.asking import Answer, Called, Choice, Ended, Outcome, Piece, TextAsk, collect
-from studiolo.task.openai.fields import MAX_TOP, Head, TextBody, receipt_of, scores
+from studiolo.task.openai.fields import MAX_TOP, Head, Many, TextBody, receipt_of, scores
 from studiolo.task.openai.messages import (
     Tool,
     ToolChoice,
@@ -29,21 +29,29 @@ from studiolo.task.openai.messages import (
 class ChatBody(TextBody):
     """The body of a request."""
 
-    messages: list[Turn] = Field(min_length=1)
+    messages: Many[Turn] = Field(min_length=1, max_length=10_000)
     max_completion_tokens: int | None = Field(None, ge=1)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
-    tools: list[Tool] | None = Field(None, max_length=128)
+    tools: Many[Tool] | None = Field(None, max_length=128)
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     metadata: dict[str, str] | None = Field(None, max_length=16)
     store: Literal[False] | None = None
     service_tier: Literal["auto", "default"] | None = None
-    modalities: list[Literal["text"]] | None = None
+    modalities: Many[Literal["text"]] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     reasoning_effort: Literal["none"] | None = None
     verbosity: Literal["medium"] | None = None
+    audio: None = None
+    function_call: None = None
+    functions: None = None
+    moderation: None = None
+    prediction: None = None
+    prompt_cache_options: None = None
+    prompt_cache_retention: None = None
+    web_search_options: None = None
 
 
 def ask(body: ChatBody, model: str) -> TextAsk:

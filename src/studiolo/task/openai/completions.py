@@ -1,12 +1,14 @@
 """``/v1/completions``: a prompt in, what follows it out, whole or in chunks.
 
-Source: OpenAI API reference, "Completions". A prompt is one text or the token ids of one;
+Source: OpenAI API reference, "Completions". A prompt is one text or the token ids of one, which
+may stand alone in a list;
 ``suffix`` asks for what stands between, of models that can; ``echo`` puts the prompt before the
 answer; of ``best_of`` samples the ``n`` with the greatest mean log-probability are given.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,13 +18,13 @@ from pydantic import Field
 from studiolo.errors import InvalidRequestError
 from studiolo.task.asking import Answer, Choice, Ended, Outcome, Piece, Scored, TextAsk, collect
 from studiolo.task.openai.chat import usage
-from studiolo.task.openai.fields import MAX_TOP, NOTHING, Head, TextBody, receipt_of
+from studiolo.task.openai.fields import MAX_TOP, NOTHING, Head, Many, TextBody, receipt_of
 
 
 class CompletionBody(TextBody):
     """The body of a request."""
 
-    prompt: str | list[int]
+    prompt: str | Many[int] | Many[str] | Many[Many[int]]
     suffix: str | None = None
     echo: bool | None = None
     best_of: int | None = Field(None, ge=1, le=128)
@@ -31,35 +33,52 @@ class CompletionBody(TextBody):
 
 def ask(body: CompletionBody, model: str) -> TextAsk:
     """What ``body`` asks of ``model``. Raises :class:`InvalidRequestError`."""
-    options = body.options()
-    if not body.prompt and not isinstance(body.prompt, str):
-        raise InvalidRequestError("prompt", "is empty", remedy="Give at least one token.")
+    options, prompt = body.options(), prompt_of(body)
     if body.logprobs is not None:
         options["log_probs"] = body.logprobs
     if body.echo and body.logprobs is not None:
         raise InvalidRequestError(
             "echo", "has no logprobs here", remedy="`studiolo score` tells those of a text."
         )
-    if body.echo and not isinstance(body.prompt, str):
+    if body.echo and not isinstance(prompt, str):
         raise InvalidRequestError("echo", "needs a prompt of text, not of token ids")
     if body.best_of is not None:
         drawn = options.get("n", 1)
         if body.best_of < drawn:
             raise InvalidRequestError("best_of", f"is {body.best_of}, and n is {drawn}")
-        if body.stream:
-            raise InvalidRequestError("best_of", "cannot be streamed: the best is known last")
-        options["n"] = body.best_of
-        options.setdefault("log_probs", 0)
-    return TextAsk(model=model, prompt=body.prompt, suffix=body.suffix, options=options)
+        if body.best_of > drawn:
+            if body.stream:
+                raise InvalidRequestError("best_of", "cannot be streamed: the best is known last")
+            if options.get("beams", 1) > 1:
+                raise InvalidRequestError("best_of", "goes not with beams, which find the best")
+            options["n"] = body.best_of
+            options.setdefault("log_probs", 0)
+    return TextAsk(model=model, prompt=prompt, suffix=body.suffix or None, options=options)
+
+
+def prompt_of(body: CompletionBody) -> str | list[int]:
+    """The one prompt. Raises :class:`InvalidRequestError`."""
+    given: Any = body.prompt
+    if isinstance(given, list) and given and not isinstance(given[0], int):
+        if len(given) > 1:
+            raise InvalidRequestError(
+                "prompt", f"holds {len(given):,}, and one is possible", remedy="Send one at a time."
+            )
+        given = given[0]
+    if not given and not isinstance(given, str):
+        raise InvalidRequestError("prompt", "is empty", remedy="Give at least one token.")
+    prompt: str | list[int] = given
+    return prompt
 
 
 def chosen(body: CompletionBody, choices: Sequence[Choice]) -> list[Choice]:
     """The ``n`` best of ``best_of``, best first; without it, all there are."""
-    if body.best_of is None:
+    if body.best_of is None or len(choices) <= (body.n or 1):
         return list(choices)
 
-    def mean(choice: Choice) -> float:
-        return sum(each.log_prob for each in choice.scores) / max(1, len(choice.scores))
+    def mean(choice: Choice) -> float:  # no text is the worst of all
+        known = [each.log_prob for each in choice.scores]
+        return sum(known) / len(known) if known else -math.inf
 
     best = sorted(choices, key=mean, reverse=True)[: body.n or 1]
     return [replace(choice, index=i) for i, choice in enumerate(best)]
@@ -76,7 +95,7 @@ def whole(
     body: CompletionBody, head: Head, choices: Sequence[Choice], outcome: Outcome, fingerprint: str
 ) -> dict[str, Any]:
     """The body of an answer that is complete."""
-    before = body.prompt if body.echo else ""
+    before = prompt_of(body) if body.echo else ""
     return {
         **_head(head, fingerprint),
         "choices": [
@@ -105,7 +124,7 @@ async def chunks(
             "index": event.index, "text": "", "logprobs": None, "finish_reason": None,
         }  # fmt: skip
         if body.echo and event.index not in length:
-            yield {**top, "choices": [{**choice, "text": body.prompt}]}
+            yield {**top, "choices": [{**choice, "text": prompt_of(body)}]}
         at = length.setdefault(event.index, 0)
         match event:
             case Piece(index, text, found):
@@ -140,6 +159,14 @@ def _log_probs(found: Sequence[Scored], start: int) -> dict[str, Any]:
     return {
         "tokens": [each.text for each in found],
         "token_logprobs": [max(each.log_prob, NOTHING) for each in found],
-        "top_logprobs": [{t.text: max(t.log_prob, NOTHING) for t in each.top} for each in found],
+        "top_logprobs": [_top(each) for each in found],
         "text_offset": offsets,
     }
+
+
+def _top(token: Scored) -> dict[str, float]:
+    """The likeliest tokens, best first, and the one that was drawn, which always has its place."""
+    found: dict[str, float] = {}
+    for each in (*token.top, token):  # of two that read alike the likelier
+        found.setdefault(each.text, max(each.log_prob, NOTHING))
+    return found

@@ -11,14 +11,17 @@ from pydantic import Field
 from torch import Tensor
 
 from studiolo.errors import InvalidRequestError
-from studiolo.task.openai.fields import Body, Name
+from studiolo.task.openai.fields import Body, Many, Name
+
+MAX_TEXTS = 2048
+"""Of one request, as at OpenAI."""
 
 
 class EmbeddingBody(Body):
     """The body of a request; ``truncate``, our own, keeps the beginning of what is too long."""
 
     model: Name | None = None
-    input: str | list[int] | list[str | list[int]]
+    input: str | Many[int] | Many[str | Many[int]]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(None, ge=1)
     truncate: bool | None = None
@@ -31,6 +34,10 @@ def texts(body: EmbeddingBody) -> list[str | list[int]]:
     found: list[Any] = [given] if isinstance(given, str) or _ids(given) else list(given)
     if not found:
         raise InvalidRequestError("input", "is empty", remedy="Give at least one text.")
+    if len(found) > MAX_TEXTS:
+        raise InvalidRequestError(
+            "input", f"holds {len(found):,} texts, and {MAX_TEXTS:,} are possible at once"
+        )
     return found
 
 

@@ -2,17 +2,21 @@
 
 Every field is known by name, and one that is not is an error: what would be ignored might have
 been meant. Beside OpenAI's own there are the other dials of :class:`Decoding`, ``ignore_eos`` and
-the constraints. ``null`` is as if the field were absent.
+the constraints. ``null`` is as if the field were absent. A body that is wrong in a million places
+costs no more than one that is wrong in one.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import from_json
 
 from studiolo.errors import InvalidRequestError
 from studiolo.sampler.constraint import KINDS
@@ -20,11 +24,19 @@ from studiolo.sampler.settings import Decoding
 from studiolo.task.asking import Answer, Scored, Spelled
 
 B = TypeVar("B", bound="Body")
+T = TypeVar("T")
 MAX_TOP = 20
 """Alternatives to each token, as at OpenAI."""
 NOTHING = -9999.0
 """JSON has no infinity; OpenAI writes this for the logarithm of nothing."""
+MAX_KEYS = 250_000
+"""Of all objects of a body: more than the biases of any vocabulary."""
+MAX_FAULTS = 100
+"""Faults of a body among which the first is looked for."""
 Name = Annotated[str, Field(min_length=1, max_length=512)]
+Many = Annotated[list[T], Field(fail_fast=True)]
+"""A list that is read up to its first fault."""
+_KEY = re.compile(rb'(?<!\\)(?:\\\\)*"\s*:')
 
 
 class Body(BaseModel):
@@ -101,7 +113,7 @@ class AskingBody(Dials):
     json_schema: Mapping[str, Any] | bool | str | None = None
     regex: str | None = None
     grammar: str | None = None
-    choices: list[str] | None = None
+    choices: Many[str] | None = None
     user: str | None = Field(None, description="Whom the request is for; stands in the records.")
     receipt: bool | None = None
 
@@ -120,7 +132,7 @@ class TextBody(AskingBody):
 
     max_tokens: int | None = Field(None, ge=1)
     n: int | None = Field(None, ge=1, le=128)
-    stop: str | list[str] | None = None
+    stop: str | Many[str] | None = None
     stream_options: StreamOptions | None = None
     response_format: Format | None = None
 
@@ -164,6 +176,8 @@ def parse(kind: type[B], body: bytes | Mapping[str, Any]) -> B:
     Raises :class:`InvalidRequestError`, whose field is the path of what is wrong.
     """
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    if text.count(b":") > MAX_KEYS < sum(1 for _ in islice(_KEY.finditer(text), MAX_KEYS + 1)):
+        raise InvalidRequestError("body", f"has more than {MAX_KEYS:,} fields in all its objects")
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
@@ -172,10 +186,13 @@ def parse(kind: type[B], body: bytes | Mapping[str, Any]) -> B:
 
 def named(error: ValidationError, text: bytes, kind: type[BaseModel]) -> InvalidRequestError:
     """The first of pydantic's findings, or what it is due to deeper inside, in our words."""
+    if error.error_count() > MAX_FAULTS:
+        return InvalidRequestError("body", f"is wrong in {error.error_count():,} places")
     found = error.errors(include_url=False, include_context=False)
     if found[0]["type"] == "json_invalid":
-        return InvalidRequestError("body", f"is not JSON: {found[0]['msg']}")
-    body = json.loads(text)
+        why = found[0]["msg"].removeprefix("Invalid JSON: ")
+        return _halved(text) or InvalidRequestError("body", f"is not JSON: {why}")
+    body = from_json(text)
     paths = [_path(each["loc"], body, missing=each["type"] == "missing") for each in found]
     inside = [i for i, each in enumerate(paths) if each[: len(paths[0])] == paths[0]]
     deepest = max(inside, key=lambda i: len(paths[i]))
@@ -187,11 +204,29 @@ def named(error: ValidationError, text: bytes, kind: type[BaseModel]) -> Invalid
         return InvalidRequestError(field, "there is no such field here", remedy=near)
     if first["type"] == "missing":
         return InvalidRequestError(field, "is missing")
-    message = first["msg"].removeprefix("Input ")
-    shown = repr(first["input"])
-    if len(shown) <= 60:
+    if first["type"] == "none_required":
+        return InvalidRequestError(field, "is not possible here", remedy="Leave it out.")
+    message, given = first["msg"].removeprefix("Input "), first["input"]
+    if not isinstance(given, list | dict) and len(shown := repr(given)) <= 60:
         message += f", not {shown}"
     return InvalidRequestError(field, message)
+
+
+def _halved(text: bytes) -> InvalidRequestError | None:
+    """What to say of JSON in which a string is no Unicode text."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    for field, value in body.items() if isinstance(body, dict) else ():
+        try:
+            field.encode()
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            whole = error.object is not field
+            message = "holds half a character (a lone surrogate)"
+            return InvalidRequestError(field if whole else "body", message)
+    return None
 
 
 def _path(where: Sequence[str | int], body: Any, *, missing: bool) -> list[str]:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from studiolo.errors import InvalidRequestError
 from studiolo.task.asking import Called, Message
-from studiolo.task.openai.fields import Body
+from studiolo.task.openai.fields import Body, Many
 
 
 class TextPart(Body):
@@ -20,7 +20,7 @@ class TextPart(Body):
     text: str
 
 
-Content = str | list[TextPart]
+Content = str | Many[TextPart]
 
 
 class FunctionCall(Body):
@@ -52,7 +52,7 @@ class Answered(Body):
     role: Literal["assistant"]
     content: Content | None = None
     name: str | None = None
-    tool_calls: list[Call] | None = Field(None, max_length=128)
+    tool_calls: Many[Call] | None = Field(None, max_length=128)
     refusal: None = None
     annotations: list[Any] | None = Field(None, max_length=0)
     audio: None = None
@@ -60,11 +60,12 @@ class Answered(Body):
 
 
 class ToolResult(Body):
-    """What a called tool gave."""
+    """What a called tool gave; many clients say its ``name`` too."""
 
     role: Literal["tool"]
     content: Content
     tool_call_id: str
+    name: str | None = None
 
 
 Turn = Annotated[Said | Answered | ToolResult, Field(discriminator="role")]
@@ -111,6 +112,8 @@ def _message(turn: Said | Answered | ToolResult, place: int) -> Message:
     message: dict[str, object] = {"role": turn.role, "content": text_of(turn.content)}
     if turn.role == "developer":  # the newer name of the same
         message["role"] = "system"
+    if turn.name is not None:
+        message["name"] = turn.name
     if isinstance(turn, ToolResult):
         message["tool_call_id"] = turn.tool_call_id
     if isinstance(turn, Answered):
