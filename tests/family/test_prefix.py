@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import pytest
@@ -25,8 +26,10 @@ from tests import reference
 class Paged:
     """A past of shared pages of ten bytes, each of which knows the tokens it stands for."""
 
-    def __init__(self, tokens: Sequence[int] = (), pages: Sequence[object] = ()) -> None:
-        self.tokens, self.pages = list(tokens), list(pages)
+    def __init__(
+        self, tokens: Sequence[int] = (), pages: Sequence[object] = (), scope: str = ""
+    ) -> None:
+        self.tokens, self.pages, self.scope = list(tokens), list(pages), scope
 
     @property
     def length(self) -> int:
@@ -40,7 +43,7 @@ class Paged:
         length = self.length if length is None else length
         full = length // PAGE
         rest = [object()] if length % PAGE else []
-        return type(self)(self.tokens[:length], [*self.pages[:full], *rest])
+        return type(self)(self.tokens[:length], [*self.pages[:full], *rest], self.scope)
 
     def read(self, tokens: Sequence[int]) -> Self:
         self.tokens += tokens
@@ -104,6 +107,25 @@ def test_the_least_recently_used_goes_and_what_is_too_large_is_not_kept() -> Non
     assert known.nbytes == 40
 
 
+def test_scopes_share_nothing_and_one_may_push_another_out() -> None:
+    known: PrefixCache[Paged] = PrefixCache(50)
+    tokens = text(1, 64)
+    known.remember(tokens, Paged().read(tokens), "a")
+    assert known.longest([*tokens, 1]) is None
+    assert known.longest([*tokens, 1], "b") is None
+    found = known.longest([*tokens, 1], "a")
+    assert found is not None
+    assert found.tokens == tokens
+    known.remember(tokens, Paged().read(tokens), "b")
+    assert (len(known), known.nbytes) == (2, 40)
+    known.remember(text(2, 32), Paged().read(text(2, 32)), "b")
+    known.remember(text(3, 32), Paged().read(text(3, 32)), "b")
+    assert known.longest([*tokens, 1], "a") is None
+    assert known.longest([*tokens, 1], "b") is not None
+    known.clear()
+    assert (known.nbytes, known._root.children, known._parts) == (0, {}, {})
+
+
 class Histories(RuleBasedStateMachine):
     """Any order of texts with common beginnings, within a budget."""
 
@@ -115,15 +137,17 @@ class Histories(RuleBasedStateMachine):
     @rule(
         turns=strategies.lists(strategies.integers(0, 2), max_size=6),
         tail=strategies.integers(1, 40),
+        scope=strategies.sampled_from(["", "a"]),
     )
-    def ask(self, turns: list[int], tail: int) -> None:
+    def ask(self, turns: list[int], tail: int, scope: str) -> None:
         tokens = [t for turn in turns for t in text(turn, 24)] + text(7, tail)
-        past = self.known.longest(tokens) or Paged()
+        past = self.known.longest(tokens, scope) or Paged(scope=scope)
         assert past.tokens == tokens[: past.length]
+        assert past.scope == scope
         assert past.length < len(tokens)
         assert past.length % PAGE == 0
         past.read(tokens[past.length :])
-        self.known.remember(tokens, past)
+        self.known.remember(tokens, past, scope)
         self.running.append(past)
 
     @invariant()
@@ -131,7 +155,7 @@ class Histories(RuleBasedStateMachine):
         held = {page for past in self.known._pasts for page in past.cache.pages}
         assert self.known.nbytes == 10 * len(held) <= 120
         for past in list(self.known._pasts):
-            found = self.known.longest([*past.cache.tokens, 1])
+            found = self.known.longest([*past.cache.tokens, 1], past.cache.scope)
             assert found is not None
             assert found.tokens == past.cache.tokens
 
@@ -146,8 +170,8 @@ Histories.TestCase.settings = settings(max_examples=60, stateful_step_count=25, 
 TestHistories = Histories.TestCase
 
 
-def ask(prompt: Sequence[int], max_tokens: int = 6) -> TokenRequest:
-    return TokenRequest(tuple(prompt), max_tokens, Decoding(temperature=0.0))
+def ask(prompt: Sequence[int], max_tokens: int = 6, scope: str = "") -> TokenRequest:
+    return TokenRequest(tuple(prompt), max_tokens, Decoding(temperature=0.0), scope=scope)
 
 
 def make(model: Autoregressive, *asked: TokenRequest) -> list[tuple[int, ...]]:
@@ -186,6 +210,34 @@ def test_a_model_reads_a_common_beginning_once_and_says_the_same() -> None:
     assert seen[0] == len(follow.prompt) - 32
 
 
+def test_prompts_of_two_scopes_are_never_read_together_and_what_is_known_is_told() -> None:
+    network = load_decoder(reference.checkpoint(reference.make("qwen3")))
+    model = Autoregressive(network, PrefixCache(10_000_000))
+    prompt = [1 + t % 90 for t in text(3, 40)]
+
+    def begun(*scopes: str) -> list[Any]:
+        return [model.begin(ask(prompt, 1, scope), torch.Generator()) for scope in scopes]
+
+    seen = counted(model)
+    progresses = begun("a", "a", "b")
+    model.advance(progresses, [40, 40, 40])
+    assert seen == [80]
+    assert [model.finish(each).known for each in progresses] == [0, 0, 0]
+    del seen[:]
+    progresses = begun("a", "b", "c")
+    assert [each.demand for each in progresses] == [8, 8, 40]
+    model.advance(progresses, [8, 8, 40])
+    samples = [model.finish(each) for each in progresses]
+    assert seen == [56]
+    assert [each.known for each in samples] == [32, 32, 0]
+    assert samples[0].tokens == samples[1].tokens == samples[2].tokens
+    beams = replace(ask(prompt, 2, "a"), decoding=Decoding(beams=2))
+    searched = model.begin(beams, torch.Generator())
+    for _ in steps(model, [searched]):
+        pass
+    assert model.finish(searched).known == 32
+
+
 def test_one_that_is_waiting_goes_on_from_what_another_has_read() -> None:
     network = load_decoder(reference.checkpoint(reference.make("qwen3")))
     model = Autoregressive(network, PrefixCache(10_000_000))
@@ -195,9 +247,11 @@ def test_one_that_is_waiting_goes_on_from_what_another_has_read() -> None:
     assert model.advance([first], [10]) == {}
     seen = counted(model)
     assert second.demand == 42
+    assert first.sample().known == 0
     assert model.advance([second], [42]) == {}
     assert seen == [18]
     assert second.preview() == first.preview()
+    assert second.sample().known == 24  # it had read eight by itself, and 32 were known
 
 
 def test_the_past_of_one_that_failed_is_not_kept() -> None:

@@ -132,6 +132,24 @@ PARTS = [
 TEXTS = st.lists(st.sampled_from(PARTS), max_size=12).map("".join) | st.text(max_size=30)
 
 
+def test_text_and_calls_come_in_their_order() -> None:
+    reader = ToolCallReader(HERMES, NAMES)
+    wrapped = f"<tool_call>\n{BODY}\n</tool_call>"
+    parts = reader.read(f"one{wrapped}two{wrapped}{wrapped}", last=False)
+    assert (parts, reader.settled) == (["one", CALL, "two", CALL, CALL], True)
+    assert (reader.read("three<tool_"), reader.settled) == (["three"], False)
+    assert reader.read("", last=True) == ["<tool_"]
+    reader = ToolCallReader(HERMES, NAMES)
+    cut = reader.read(wrapped[:-3], last=True)  # in what closes it
+    assert (cut, reader.settled) == ([CALL], True)
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', "1e999", "-1e999", "NaN", "Infinity", "1" * 5000])
+def test_a_call_that_nobody_could_read_is_text(value: str) -> None:
+    text = f'<tool_call>{{"name": "now", "arguments": {{"x": {value}}}}}</tool_call>'
+    assert read_calls(text, HERMES, NAMES) == (text, [])
+
+
 @settings(max_examples=500, deadline=None)
 @given(st.sampled_from(FORMATS), TEXTS, st.randoms(use_true_random=False))
 @example(HERMES, "<tool_call>" * 3 + BODY, None)
@@ -243,6 +261,30 @@ def test_an_answer_may_be_text_and_what_begins_as_a_call_is_one(
     compiled = guides.compile(Constraint("grammar", call_grammar(TOOLS, "auto", form)))
     for text in fine + wrong:
         assert takes(compiled, tokenizer, text.encode()) is (text in fine), text
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+def test_an_answer_of_a_schema_or_calls(
+    form: ToolFormat, tokenizer: Tokenizer, guides: Guides
+) -> None:
+    schema = {"properties": {"sum": {"enum": [1, 2]}}, "required": ["sum"]}
+    answer = json.dumps({"type": "object", "additionalProperties": False, **schema})
+    grammar = call_grammar(TOOLS, "auto", form, answer=answer)
+    compiled = guides.compile(Constraint("grammar", grammar))
+    called, answered = 0, 0
+    for seed in range(40):
+        text = walk(compiled, tokenizer, seed, haste=0.5)
+        assert text is not None
+        shown, calls = read_calls(text, form, NAMES)
+        if calls:
+            called += 1
+            assert (shown, all(map(right, calls))) == ("", True)
+        else:
+            answered += 1
+            assert json.loads(text)["sum"] in (1, 2)
+    assert called
+    assert answered
+    assert call_grammar(TOOLS, "now", form, answer=answer) == call_grammar(TOOLS, "now", form)
 
 
 def takes(compiled: CompiledConstraint, tokenizer: Tokenizer, text: bytes) -> bool:

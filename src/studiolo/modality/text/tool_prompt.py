@@ -65,7 +65,9 @@ def _called(message: Message, calls: object) -> Message:
     said = _text(message.get("content"))
     parts = [said] if said else []
     for call in calls if isinstance(calls, Sequence) else ():
-        inner = call.get("function", call) if isinstance(call, Mapping) else {}
+        inner = call.get("function", call) if isinstance(call, Mapping) else None
+        if not isinstance(inner, Mapping):
+            continue
         arguments = inner.get("arguments", {})
         # OpenAI's own form is JSON in a string.
         spelled = arguments if isinstance(arguments, str) else _json(arguments)
