@@ -43,11 +43,18 @@ SETTINGS: Mapping[str, tuple[str, ...]] = {
     "service-tier": ("default",),
 }
 """Headers with the values that ask for nothing; those that are not here are refused."""
+TAKES: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
+"""What the addresses say of themselves; the families' bodies differ too much for one schema."""
 METRICS = "amazon-bedrock-invocationMetrics"
 router = APIRouter(tags=["Bedrock"])
 
 
-@router.post("/model/{model_id:path}/invoke")
+@router.post("/model/{model_id:path}/invoke", openapi_extra=TAKES)
 async def invoke_model(request: Request, model_id: str) -> Response:
     """Answer a native body by one of its own kind."""
     desk = Desk(request)
@@ -65,7 +72,7 @@ async def invoke_model(request: Request, model_id: str) -> Response:
     return Json(body, headers=_counts(outcome))
 
 
-@router.post("/model/{model_id:path}/invoke-with-response-stream")
+@router.post("/model/{model_id:path}/invoke-with-response-stream", openapi_extra=TAKES)
 async def invoke_model_with_response_stream(request: Request, model_id: str) -> Response:
     """Answer a native body by chunks of its own kind."""
     desk = Desk(request)

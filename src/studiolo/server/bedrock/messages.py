@@ -46,7 +46,7 @@ class SystemBlock(OneOf):
     cache_point: CachePoint | None = None
 
 
-class ToolUseBlock(Shape):
+class ConverseToolUse(Shape):
     """A call that the assistant made; ``input`` is an object."""
 
     tool_use_id: str = Field(min_length=1, max_length=64)
@@ -54,18 +54,18 @@ class ToolUseBlock(Shape):
     input: dict[str, Any]
 
 
-class ToolResultContent(OneOf):
+class ConverseToolResultContent(OneOf):
     """A part of what a tool gave."""
 
     json_: Any = Field(None, alias="json")
     text: str | None = None
 
 
-class ToolResultBlock(Shape):
+class ConverseToolResult(Shape):
     """What a called tool gave."""
 
     tool_use_id: str = Field(min_length=1, max_length=64)
-    content: list[ToolResultContent]
+    content: list[ConverseToolResultContent]
     status: Literal["success", "error"] | None = None
 
 
@@ -73,8 +73,8 @@ class ContentBlock(OneOf):
     """A part of a message."""
 
     text: str | None = None
-    tool_use: ToolUseBlock | None = None
-    tool_result: ToolResultBlock | None = None
+    tool_use: ConverseToolUse | None = None
+    tool_result: ConverseToolResult | None = None
     cache_point: CachePoint | None = None
 
 
@@ -128,7 +128,7 @@ def _said(message: ConverseMessage, field: str, called: dict[str, str]) -> Itera
             yield _result(block.tool_result, f"{field}.{i}.toolResult", called)
 
 
-def _result(block: ToolResultBlock, field: str, called: dict[str, str]) -> dict[str, Any]:
+def _result(block: ConverseToolResult, field: str, called: dict[str, str]) -> dict[str, Any]:
     """What the tool gave; templates have no place for a status, so a failure is said."""
     name = called.pop(block.tool_use_id, None)
     if name is None:
