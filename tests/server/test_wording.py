@@ -10,7 +10,10 @@ from studiolo.task.openai.errors import told
 
 
 def test_a_field_has_the_clients_name() -> None:
-    with pytest.raises(InvalidRequestError) as wrong, worded({"stop": "stop_sequences"}):
+    with (
+        pytest.raises(InvalidRequestError, match=r"^stop_sequences: is a stop\nGo\.$") as wrong,
+        worded({"stop": "stop_sequences"}),
+    ):
         raise InvalidRequestError("stop", "is a stop", remedy="Go.")
     assert (wrong.value.field, told(wrong.value)) == (
         "stop_sequences",

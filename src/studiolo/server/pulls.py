@@ -1,53 +1,71 @@
 """A model that is fetched for a client, told of as it comes.
 
 What a client may name is the catalogue's, or the hub's: never a path, since a server reads no file
-of its machine for a client, and never another address, since it calls none for one either. Each has
-a thread of its own, for a pull may wait long. One that nobody waits for any more stops, and what
-has arrived is kept for the next.
+of its machine for a client, and never another address, since it calls none for one either. One that
+nobody waits for any more stops, and what has arrived is kept for the next.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import time
 from collections.abc import AsyncIterator
 
-from studiolo.bundle import store
-from studiolo.bundle.landing import PullEvent
+from studiolo.bundle import address
+from studiolo.bundle.landing import Progress, PullEvent
 from studiolo.bundle.pull import pull
-from studiolo.errors import InvalidRequestError, RequestCancelledError
+from studiolo.bundle.store import Bundle
+from studiolo.errors import (
+    BusyError,
+    ConflictError,
+    InvalidRequestError,
+    LicenceNotAcceptedError,
+    RequestCancelledError,
+    SourceError,
+    UpstreamError,
+)
+from studiolo.server.management.apart import apart
+from studiolo.server.management.pulling import AT_ONCE, LATER, OFTEN, Pulls
 
 
 def pullable(what: str, field: str) -> str:
     """``what``, if a client may have it fetched; raises :class:`InvalidRequestError`."""
-    if store.looks_like_path(what) or what.startswith(("http:", "https:")):
+    if not address.is_name(what) and not what.startswith("hf:"):
         raise InvalidRequestError(
             field,
             f"{what!r:.80} is neither a name of the catalogue nor hf:owner/name",
-            remedy="`studiolo pull`, on the server's machine, takes paths and addresses.",
+            remedy="Files and addresses are pulled with `studiolo pull`, on the machine itself.",
         )
     return what
 
 
 class Pull:
-    """Begins at once. Iterate once for what happens; :meth:`stop` lets it go.
+    """Begins at once, unless ``pulls`` are too many, which raises :class:`BusyError`.
 
-    ``what``: as of :func:`pullable`. Iterating raises what :func:`studiolo.bundle.pull.pull` does.
+    ``what``: as of :func:`pullable`. Iterate once for what happens until the model is here, which
+    raises what :func:`studiolo.bundle.pull.pull` does; ending that lets the pull go.
     """
 
-    def __init__(self, what: str) -> None:
-        self._what, self._stopped = what, False
+    def __init__(self, what: str, pulls: Pulls) -> None:
+        if pulls.under_way >= AT_ONCE:
+            raise BusyError(
+                f"{pulls.under_way} models are being pulled already, and no more may be",
+                remedy="Try again when one of them is here.",
+                retry_after=LATER,
+            )
+        pulls.under_way += 1
+        self._what, self._pulls, self._stopped, self._last = what, pulls, False, 0.0
         self._loop = asyncio.get_running_loop()
-        self._told: asyncio.Queue[PullEvent | Exception | None] = asyncio.Queue()
-        threading.Thread(target=self._work, name=f"pull-{what}", daemon=True).start()
+        self._told: asyncio.Queue[PullEvent | None] = asyncio.Queue()
+        self._working = asyncio.ensure_future(apart(self._run, "studiolo-pull"))
+        self._working.add_done_callback(self._over)
 
     async def __aiter__(self) -> AsyncIterator[PullEvent]:
-        """What happens, until the model is here."""
+        """What happens."""
         try:
             while (event := await self._told.get()) is not None:
-                if isinstance(event, Exception):
-                    raise event
                 yield event
+            await self._working
         finally:
             self.stop()
 
@@ -55,19 +73,26 @@ class Pull:
         """Fetch no more; harmless when it is all here."""
         self._stopped = True
 
-    def _work(self) -> None:
+    def _run(self) -> Bundle:
+        """In a thread of its own."""
         try:
-            pull(self._what, report=self._report)
-        except Exception as error:
-            self._tell(error)
-        else:
-            self._tell(None)
+            return pull(self._what, report=self._report)
+        except LicenceNotAcceptedError as error:
+            raise ConflictError(error.message, remedy=error.remedy) from None
+        except SourceError as error:
+            raise UpstreamError(error.message, remedy=error.remedy) from None
 
     def _report(self, event: PullEvent) -> None:
         if self._stopped:
             raise RequestCancelledError(f"nobody waits for {self._what} any more")
-        self._tell(event)
+        now = time.monotonic()
+        if isinstance(event, Progress) and event.done != event.total and now - self._last < OFTEN:
+            return
+        self._last = now
+        self._loop.call_soon_threadsafe(self._told.put_nowait, event)
 
-    def _tell(self, event: PullEvent | Exception | None) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._told.put_nowait, event)
+    def _over(self, working: asyncio.Future[Bundle]) -> None:
+        if not working.cancelled():
+            working.exception()  # seen, if only by whoever has left
+        self._pulls.under_way -= 1
+        self._told.put_nowait(None)

@@ -20,6 +20,7 @@ def worded(names: Mapping[str, str]) -> Iterator[None]:
     except InvalidRequestError as error:
         theirs = names.get(error.field)
         if theirs is not None:
+            error.args = (theirs + str(error).removeprefix(error.field),)
             error.message = theirs + error.message.removeprefix(error.field)
             error.field = theirs
         raise

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from studiolo.modality.text.tools import ToolCall
-from studiolo.record.receipt import Receipt
 from studiolo.server.anthropic.answers import Head, events, whole
-from studiolo.task.asking import Answer, Called, Ended, Event, Outcome, Piece, collect
+from studiolo.task.asking import Called, Ended, Event, Outcome, Piece, collect
+from tests.server.scripted import Said
 
 HEAD = Head("msg_1", "m")
 OUTCOME = Outcome(7, 3, 5, 0.1, 0.2)
 
 
-class Said:
-    """An answer of events that are given."""
-
-    fingerprint, prompt_tokens, outcome = "", 7, OUTCOME
-
-    def __init__(self, said: Sequence[Event]) -> None:
-        self._said = said
-
-    async def __aiter__(self) -> AsyncIterator[Event]:
-        for event in self._said:
-            yield event
-
-    def receipt(self) -> Receipt | None:
-        return None
-
-
-def streamed(answer: Answer) -> list[dict[str, Any]]:
+def streamed(said: Sequence[Event]) -> list[dict[str, Any]]:
     async def read() -> list[dict[str, Any]]:
-        return [each async for each in events(HEAD, answer)]
+        return [each async for each in events(HEAD, Said(said, OUTCOME))]
 
     return asyncio.run(read())
 
@@ -77,14 +61,14 @@ ends = st.sampled_from([Ended(0, "stop"), Ended(0, "stop", "x"), Ended(0, "lengt
 def test_a_stream_says_what_the_whole_does(said: list[Piece], calls: int, end: Ended) -> None:
     if calls:
         end = Ended(0, "tool_calls")
-    answer = Said([*said, *map(called, range(calls)), end])
-    message = whole(HEAD, asyncio.run(collect(answer)), OUTCOME)
-    assert accumulated(streamed(answer)) == message
+    told: list[Event] = [*said, *map(called, range(calls)), end]
+    message = whole(HEAD, asyncio.run(collect(Said(told, OUTCOME))), OUTCOME)
+    assert accumulated(streamed(told)) == message
 
 
 @given(st.lists(st.one_of(pieces, st.builds(called, st.integers(0, 9)))))
 def test_every_block_is_opened_once_and_closed_before_the_next(said: list[Event]) -> None:
-    told = streamed(Said([*said, Ended(0, "stop")]))
+    told = streamed([*said, Ended(0, "stop")])
     opened: list[int] = []
     current = None
     for each in told:
@@ -102,7 +86,7 @@ def test_every_block_is_opened_once_and_closed_before_the_next(said: list[Event]
 
 
 def test_what_was_known_is_told_apart_from_what_was_read() -> None:
-    told = streamed(Said([Piece(0, "a"), Ended(0, "stop")]))
+    told = streamed([Piece(0, "a"), Ended(0, "stop")])
     assert told[0]["message"]["usage"]["input_tokens"] == 7
     usage = told[-2]["usage"]
     assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (4, 3)
@@ -110,7 +94,7 @@ def test_what_was_known_is_told_apart_from_what_was_read() -> None:
 
 
 def test_an_empty_answer_has_no_block() -> None:
-    assert [each["type"] for each in streamed(Said([Piece(0, ""), Ended(0, "stop")]))] == [
+    assert [each["type"] for each in streamed([Piece(0, ""), Ended(0, "stop")])] == [
         "message_start",
         "message_delta",
         "message_stop",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ def listed(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
     details: dict[str, Any] = {"format": "gguf" if bundle.weights else "safetensors"}
     if manifest.parameters is not None:
-        details["parameter_size"] = _size(manifest.parameters)
+        details["parameter_size"] = size(manifest.parameters)
     return {
         "modified_at": modified(bundle),
         "size": sum(pin.size for pin in manifest.files.values()),
@@ -38,10 +39,10 @@ def shown(bundle: Bundle) -> dict[str, Any]:
         "format": "gguf" if bundle.weights else "safetensors",
         "family": architecture,
         "families": [architecture],
-        "parameter_size": _size(config.parameters),
+        "parameter_size": size(config.parameters),
     }
-    if (quantised := _quantisation(opened)) is not None:
-        details["quantization_level"] = quantised
+    if opened.gguf is not None and (kind := quantisation(opened.gguf.metadata)) is not None:
+        details["quantization_level"] = kind
     told = {
         "modified_at": modified(bundle),
         "license": bundle.manifest.licence,
@@ -77,16 +78,17 @@ def _abilities(tokenizer: Tokenizer) -> list[str]:
     return found
 
 
-def _quantisation(opened: OpenBundle) -> str | None:
-    kind = None if opened.gguf is None else opened.gguf.metadata.get("general.file_type")
+def quantisation(metadata: Mapping[str, object]) -> str | None:
+    """How the weights of a GGUF file are packed, as far as it says so: ``Q4_1``."""
     try:
-        return None if kind is None else LlamaFileType(kind).name.removeprefix("MOSTLY_")
+        name: str = LlamaFileType(metadata.get("general.file_type")).name
     except ValueError:
         return None
+    return name.removeprefix("MOSTLY_")
 
 
-def _size(parameters: int) -> str:
-    """As Ollama writes it: 134.52M, 1.5B."""
+def size(parameters: int) -> str:
+    """A number as Ollama writes it: ``134.52M``, ``1.5B``."""
     for unit, word, places in ((1e9, "B", 1), (1e6, "M", 2), (1e3, "K", 2)):
         if parameters >= unit:
             return f"{parameters / unit:.{places}f}{word}"

@@ -13,8 +13,9 @@ from studiolo.bundle import store
 from studiolo.bundle.catalogue import Catalogue
 from studiolo.bundle.landing import Note, PullEvent
 from studiolo.bundle.manifest import digest_of
-from studiolo.errors import InvalidRequestError, NotFoundError
+from studiolo.errors import ConflictError, NotFoundError
 from studiolo.server.desk import Desk
+from studiolo.server.management.apart import apart
 from studiolo.server.ollama.answers import NDJSON, written
 from studiolo.server.ollama.bodies import OllamaNameBody, OllamaPullBody
 from studiolo.server.ollama.models import named
@@ -36,7 +37,7 @@ async def pull(request: Request) -> Response:
     body = parse(OllamaPullBody, await desk.body())
     desk.model(named(body))
     what = pullable((body.model or body.name or "").removesuffix(TAG), "model")
-    pulling = Pull(what)
+    pulling = Pull(what, request.app.state.pulls)
     events = aiter(pulling)
     first = await desk.unless_gone(anext(events, None))  # what is refused is refused at once
     digest = await asyncio.to_thread(_digest, what)
@@ -68,9 +69,9 @@ async def delete(request: Request) -> Response:
     desk.require("models:write")
     name = desk.model(named(parse(OllamaNameBody, await desk.body())))
     if name in desk.studio.house.elsewhere:
-        raise InvalidRequestError("model", f"{name} is elsewhere, and cannot be removed from here")
+        raise ConflictError(f"{name} is elsewhere, and cannot be removed from here")
     await asyncio.to_thread(desk.studio.house.unload, name)
-    await asyncio.to_thread(store.remove, name)
+    await apart(lambda: store.remove(name), "studiolo-remove")
     return Response(status_code=200)
 
 
