@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include <utility>
+
 #include "kernels.h"
 
 namespace {
@@ -476,139 +478,196 @@ void gate(const float* src, float* dst, int size, int activation, bool gated) {
 // --- attention ----------------------------------------------------------------------------------
 
 // A page holds, for each layer, keys [kv_head][page / 16][head_size][16] and then values
-// [kv_head][page][padded_size].
-INLINE float* keys_of(const Past& past, int head, int position) {
+// [kv_head][page][padded_size], as floats or as their upper halves.
+INLINE F cached(const float* p) { return load<F>(p); }
+INLINE F cached(const uint16_t* p) { return lanes::from_bfloat(p); }
+INLINE void keep(float* p, float value) { *p = value; }
+INLINE void keep(uint16_t* p, float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  // To the nearest, halves to even; what is not a number stays so.
+  *p = value != value ? 0x7fc0 : (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+template <class T>
+INLINE T* keys_of(const Past& past, int head, int position) {
   int in_page = position % past.page;
-  return past.pages[position / past.page] + past.layer_offset +
+  return (T*)past.pages[position / past.page] + past.layer_offset +
          ((int64_t)head * (past.page / BLOCK) + in_page / BLOCK) * past.head_size * BLOCK;
 }
-INLINE float* value_of(const Past& past, int head, int position) {
+template <class T>
+INLINE T* value_of(const Past& past, int head, int position) {
   int64_t keys = (int64_t)past.kv_heads * past.page * past.head_size;
-  return past.pages[position / past.page] + past.layer_offset + keys +
+  return (T*)past.pages[position / past.page] + past.layer_offset + keys +
          ((int64_t)head * past.page + position % past.page) * past.padded_size;
 }
 
-void store(const float* key, const float* value, const Past& past, int head, int position) {
-  float* keys = keys_of(past, head, position) + position % BLOCK;
-  for (int i = 0; i < past.head_size; i++) keys[i * BLOCK] = key[i];
-  float* values = value_of(past, head, position);
-  for (int i = 0; i < past.padded_size; i++) values[i] = i < past.head_size ? value[i] : 0.0f;
+template <class T>
+void store_as(const float* key, const float* value, const Past& past, int head, int position) {
+  T* keys = keys_of<T>(past, head, position) + position % BLOCK;
+  for (int i = 0; i < past.head_size; i++) keep(keys + i * BLOCK, key[i]);
+  T* values = value_of<T>(past, head, position);
+  for (int i = 0; i < past.padded_size; i++) keep(values + i, i < past.head_size ? value[i] : 0.0f);
 }
 
-// Scores of G queries on NB blocks of 16 keys from `at` on; keeps the largest of each lane.
-template <int G, int NB>
-INLINE void score(const float* query, const Past& past, const float* keys, int at, float scale,
-                  int64_t room, float* scores, F top[G][H]) {
+void store(const float* key, const float* value, const Past& past, int head, int position) {
+  (past.cached == BFLOAT16 ? store_as<uint16_t> : store_as<float>)(key, value, past, head, position);
+}
+
+// One query head of one row.
+struct Query {
+  const float* at;
+  float* dst;
+  int first, until;
+};
+
+// Blocks of 16 that are taken at once, so that enough sums are under way and all fit registers.
+constexpr int together(int queries) {
+  int most = 12 / (queries * H);
+  return most >= 4 ? 4 : most >= 2 ? 2 : 1;
+}
+
+// Scores of N queries on NB blocks of 16 keys from `at` on; keeps the largest of each lane.
+template <int N, int NB, class T>
+INLINE void score(const Query* query, const Past& past, int head, int at, float scale,
+                  int64_t room, float* scores, F top[N][H]) {
   constexpr int V = NB * H;
-  const int size = past.head_size;
-  F dot[G][V] = {};
-  for (int i = 0; i < size; i++)
+  const T* keys[NB];
+  UNROLL for (int b = 0; b < NB; b++) keys[b] = keys_of<T>(past, head, at + b * BLOCK);
+  F dot[N][V] = {};
+  for (int i = 0; i < past.head_size; i++)
     UNROLL for (int v = 0; v < V; v++) {
-      F key = load<F>(keys + (v / H * size + i) * BLOCK + v % H * WIDTH);
-      UNROLL for (int g = 0; g < G; g++) dot[g][v] = fused(all(query[g * size + i]), key, dot[g][v]);
+      F key = cached(keys[v / H] + i * BLOCK + v % H * WIDTH);
+      UNROLL for (int n = 0; n < N; n++) dot[n][v] = fused(all(query[n].at[i]), key, dot[n][v]);
     }
-  const bool edge = at < past.first || at + NB * BLOCK > past.until;
-  UNROLL for (int g = 0; g < G; g++)
+  const bool edge = at < query[N - 1].first || at + NB * BLOCK > query[0].until;
+  UNROLL for (int n = 0; n < N; n++)
     UNROLL for (int v = 0; v < V; v++) {
-      F score = dot[g][v] * scale;
+      F score = dot[n][v] * scale;
       if (edge)
         for (int i = 0; i < WIDTH; i++) {
           int position = at + v * WIDTH + i;
-          if (position < past.first || position >= past.until) score[i] = -INFINITY;
+          if (position < query[n].first || position >= query[n].until) score[i] = -INFINITY;
         }
-      top[g][v % H] = larger(score, top[g][v % H]);
-      save(scores + g * room + at + v * WIDTH, score);
+      top[n][v % H] = larger(score, top[n][v % H]);
+      save(scores + n * room + at + v * WIDTH, score);
     }
 }
 
-// Weighted sums of values over the positions seen, in NB blocks of 16 dimensions from `i` on.
-template <int G, int NB>
-INLINE void mix(const float* weights, const float* inverse, const Past& past, int head,
-                int64_t room, int i, float* dst) {
-  constexpr int V = NB * H;
-  F sum[G][V] = {};
-  for (int at = past.first; at < past.until;) {
-    const float* values = value_of(past, head, at) + i;
+// Adds the weighted values of positions [at, stop) to the sums of the queries [LO, HI), in NB
+// blocks of 16 dimensions from `i` on.
+template <int LO, int HI, int NB, class T>
+INLINE void add_values(const float* weights, const Past& past, int head, int64_t room, int i,
+                       int at, int stop, F (*sum)[NB * H]) {
+  while (at < stop) {
+    const T* values = value_of<T>(past, head, at) + i;
     int page_end = (at / past.page + 1) * past.page;
-    int stop = page_end < past.until ? page_end : past.until;
-    for (; at < stop; at++, values += past.padded_size)
-      UNROLL for (int v = 0; v < V; v++) {
-        F value = load<F>(values + v * WIDTH);
-        UNROLL for (int g = 0; g < G; g++)
-          sum[g][v] = fused(all(weights[g * room + at]), value, sum[g][v]);
+    int end = page_end < stop ? page_end : stop;
+    for (; at < end; at++, values += past.padded_size)
+      UNROLL for (int v = 0; v < NB * H; v++) {
+        F value = cached(values + v * WIDTH);
+        UNROLL for (int n = LO; n < HI; n++)
+          sum[n][v] = fused(all(weights[n * room + at]), value, sum[n][v]);
       }
   }
+}
+
+// Weighted sums of values over the positions that each query sees. Of two rows, the first sees
+// what comes before the second's window, and the second what comes after the first.
+template <int N, int R, int NB, class T>
+INLINE void mix(const Query* query, const float* weights, const float* inverse, const Past& past,
+                int head, int64_t room, int i) {
+  constexpr int V = NB * H;
+  F sum[N][V] = {};
+  const Query &one = query[0], &two = query[N - 1];
+  if constexpr (R == 2)
+    add_values<0, N / 2, NB, T>(weights, past, head, room, i, one.first, two.first, sum);
+  add_values<0, N, NB, T>(weights, past, head, room, i, two.first, one.until, sum);
+  if constexpr (R == 2)
+    add_values<N / 2, N, NB, T>(weights, past, head, room, i, one.until, two.until, sum);
   const int size = past.head_size;
-  UNROLL for (int g = 0; g < G; g++)
+  UNROLL for (int n = 0; n < N; n++)
     UNROLL for (int v = 0; v < V; v++) {
       int begin = i + v / H * BLOCK;
-      put(dst + g * size + begin, size - begin, v % H, sum[g][v] * inverse[g]);
+      put(query[n].dst + begin, size - begin, v % H, sum[n][v] * inverse[n]);
     }
 }
 
-template <int G>
-void attend_heads(const float* query, float* dst, const Past& past, int head, float scale,
-                  float* scores) {
-  constexpr int KEYS = lanes::KEY_BLOCKS, VALUES = lanes::VALUE_BLOCKS;
-  const int begin = past.first / BLOCK * BLOCK;
-  const int64_t room = padded(past.until, BLOCK);
-  F top[G][H];
-  UNROLL for (int g = 0; g < G; g++)
-    UNROLL for (int h = 0; h < H; h++) top[g][h] = all(-INFINITY);
-  for (int at = begin; at < past.until;) {
-    const float* keys = keys_of(past, head, at);
-    const bool several = at % (KEYS * BLOCK) == 0 && at + (KEYS - 1) * BLOCK < past.until;
-    if (several)
-      score<G, KEYS>(query, past, keys, at, scale, room, scores, top);
-    else
-      score<G, 1>(query, past, keys, at, scale, room, scores, top);
-    at += several ? KEYS * BLOCK : BLOCK;
-  }
-  float inverse[G];
-  UNROLL for (int g = 0; g < G; g++) {
+// N queries of R rows.
+template <int N, int R, class T>
+void attend_queries(const Query* query, const Past& past, int head, float scale, float* scores) {
+  constexpr int NB = together(N);
+  const int begin = query[0].first / BLOCK * BLOCK, end = query[N - 1].until;
+  const int64_t room = padded(end, BLOCK);
+  F top[N][H];
+  UNROLL for (int n = 0; n < N; n++)
+    UNROLL for (int h = 0; h < H; h++) top[n][h] = all(-INFINITY);
+  int at = begin;
+  for (; at + NB * BLOCK <= room; at += NB * BLOCK)
+    score<N, NB, T>(query, past, head, at, scale, room, scores, top);
+  if constexpr (NB > 1)
+    for (; at < room; at += BLOCK) score<N, 1, T>(query, past, head, at, scale, room, scores, top);
+  float inverse[N];
+  UNROLL for (int n = 0; n < N; n++) {
     float lane[BLOCK], largest = -INFINITY;
-    memcpy(lane, top[g], sizeof lane);
+    memcpy(lane, top[n], sizeof lane);
     for (int i = 0; i < BLOCK; i++) largest = lane[i] > largest ? lane[i] : largest;
     F sum[H] = {};
-    for (int at = begin; at < past.until; at += BLOCK)
+    for (int at = begin; at < room; at += BLOCK)
       UNROLL for (int h = 0; h < H; h++) {
-        float* p = scores + g * room + at + h * WIDTH;
+        float* p = scores + n * room + at + h * WIDTH;
         F score = load<F>(p);
         F e = exponential(score - largest);
         e = score == -INFINITY ? F{} : e;
         sum[h] = sum[h] + e;
         save(p, e);
       }
-    inverse[g] = 1.0f / folded(sum);
+    inverse[n] = 1.0f / folded(sum);
   }
-  for (int i = 0; i < past.padded_size;) {
-    const bool several = i + VALUES * BLOCK <= past.padded_size;
-    if (several)
-      mix<G, VALUES>(scores, inverse, past, head, room, i, dst);
+  int i = 0;
+  for (; i + NB * BLOCK <= past.padded_size; i += NB * BLOCK)
+    mix<N, R, NB, T>(query, scores, inverse, past, head, room, i);
+  if constexpr (NB > 1)
+    for (; i < past.padded_size; i += BLOCK)
+      mix<N, R, 1, T>(query, scores, inverse, past, head, room, i);
+}
+
+typedef void (*Attend)(const Query*, const Past&, int, float, float*);
+
+template <int R, class T, int... N>
+Attend attending(int queries, std::integer_sequence<int, N...>) {
+  constexpr Attend of[] = {attend_queries<R*(N + 1), R, T>...};
+  return of[queries / R - 1];
+}
+
+template <class T>
+void attend_as(const Rows& rows, int head, int count, float scale, float* scratch) {
+  const int size = rows.past.head_size, r = rows.next_query ? 2 : 1;
+  for (int done = 0; done < count;) {
+    const int most = lanes::QUERIES / r, now = count - done < most ? count - done : most;
+    Query query[lanes::QUERIES];
+    for (int n = 0; n < now; n++) {
+      const int column = (done + n) * size;
+      query[n] = {rows.query + column, rows.dst + column, rows.past.first, rows.past.until};
+      if (r == 2)
+        query[now + n] = {rows.next_query + column, rows.next_dst + column, rows.next_first,
+                          rows.next_until};
+    }
+    if (r == 2)
+      attending<2, T>(2 * now, std::make_integer_sequence<int, lanes::QUERIES / 2>())(
+          query, rows.past, head, scale, scratch);
     else
-      mix<G, 1>(scores, inverse, past, head, room, i, dst);
-    i += several ? VALUES * BLOCK : BLOCK;
+      attending<1, T>(now, std::make_integer_sequence<int, lanes::QUERIES>())(
+          query, rows.past, head, scale, scratch);
+    done += now;
   }
 }
 
-void attend(const float* query, float* dst, const Past& past, int head, int count, float scale,
-            float* scratch) {
-  constexpr int MOST = WIDTH == 16 ? 8 : 4;
-  while (count > 0) {
-    int now = count < MOST ? count : MOST;
-    switch (now) {
-      case 1: attend_heads<1>(query, dst, past, head, scale, scratch); break;
-      case 2: attend_heads<2>(query, dst, past, head, scale, scratch); break;
-      case 3: attend_heads<3>(query, dst, past, head, scale, scratch); break;
-      case 4: attend_heads<4>(query, dst, past, head, scale, scratch); break;
-      default: now = 4; attend_heads<4>(query, dst, past, head, scale, scratch);
-    }
-    query += now * past.head_size;
-    dst += now * past.head_size;
-    count -= now;
-  }
+void attend(const Rows& rows, int head, int count, float scale, float* scratch) {
+  (rows.past.cached == BFLOAT16 ? attend_as<uint16_t> : attend_as<float>)(rows, head, count, scale,
+                                                                         scratch);
 }
 }  // namespace
 
 extern const Kernels KERNELS{LEVEL,          embed,  norm,  quantize, linear,
-                             linear_scratch, rotate, store, attend,   gate};
+                             linear_scratch, rotate, store, attend,   lanes::QUERIES, gate};

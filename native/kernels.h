@@ -44,10 +44,18 @@ struct Target {
 
 // The cache as one row sees it.
 struct Past {
-  float* const* pages;
-  int64_t layer_offset;  // floats
-  int page, kv_heads, head_size, padded_size;
+  void* const* pages;
+  int64_t layer_offset;  // elements
+  int page, kv_heads, head_size, padded_size, cached;
   int first, until;
+};
+
+// Rows of one sequence that attend together, in order; they differ in what they see.
+struct Rows {
+  const float *query, *next_query;  // of the second row, null if there is none
+  float *dst, *next_dst;
+  Past past;
+  int next_first, next_until;
 };
 
 struct Kernels {
@@ -62,9 +70,9 @@ struct Kernels {
   int64_t (*linear_scratch)(const Matrix&);
   void (*rotate)(float* head, const float* turn, int size);
   void (*store)(const float* key, const float* value, const Past&, int head, int position);
-  // `count` query heads that share a key-value head; scratch: count * padded(until, 16) floats.
-  void (*attend)(const float* query, float* dst, const Past&, int kv_head, int count, float scale,
-                 float* scratch);
+  // `count` query heads that share a key-value head; scratch: `queries` * padded(until, 16) floats.
+  void (*attend)(const Rows&, int kv_head, int count, float scale, float* scratch);
+  int queries;
   void (*gate)(const float* src, float* dst, int size, int activation, bool gated);
 };
 

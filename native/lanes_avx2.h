@@ -6,7 +6,7 @@ namespace lanes {
 constexpr int WIDTH = 8;
 constexpr int TILE = 6, BLOCKS = 1;  // rows, and blocks of 16 outputs, of a tile of a product
 constexpr int FEW = 4;  // rows up to which a product does not unpack its weights first
-constexpr int KEY_BLOCKS = 1, VALUE_BLOCKS = 1;  // of 16, that attention takes at once
+constexpr int QUERIES = 6;  // that attention takes at once
 typedef float F __attribute__((vector_size(32)));
 typedef int I __attribute__((vector_size(32)));
 typedef short W __attribute__((vector_size(32)));
@@ -17,6 +17,9 @@ inline I multiply_add(I sum, W a, W b) {
 inline F fused(F a, F b, F c) { return (F)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 inline F from_half(const uint16_t* p) {
   return (F)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i*)p));
+}
+inline F from_bfloat(const uint16_t* p) {
+  return (F)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p)), 16);
 }
 inline I from_bytes(const uint8_t* p) {
   return (I)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p));

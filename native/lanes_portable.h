@@ -5,7 +5,7 @@ namespace lanes {
 constexpr int WIDTH = 4;
 constexpr int TILE = 2, BLOCKS = 1;  // rows, and blocks of 16 outputs, of a tile of a product
 constexpr int FEW = 1;  // rows up to which a product does not unpack its weights first
-constexpr int KEY_BLOCKS = 1, VALUE_BLOCKS = 1;  // of 16, that attention takes at once
+constexpr int QUERIES = 4;  // that attention takes at once
 typedef float F __attribute__((vector_size(16)));
 typedef int I __attribute__((vector_size(16)));
 typedef short W __attribute__((vector_size(16)));
@@ -38,6 +38,7 @@ inline float half(uint16_t h) {
 }
 
 inline F from_half(const uint16_t* p) { return F{half(p[0]), half(p[1]), half(p[2]), half(p[3])}; }
+inline F from_bfloat(const uint16_t* p) { return (F)(I{p[0], p[1], p[2], p[3]} << 16); }
 inline I from_bytes(const uint8_t* p) { return I{p[0], p[1], p[2], p[3]}; }
 inline I from_bytes(const int8_t* p) { return I{p[0], p[1], p[2], p[3]}; }
 }  // namespace lanes

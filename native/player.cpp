@@ -93,6 +93,7 @@ struct Play {
                 tape.kv_heads,
                 tape.head_size,
                 (int)size,
+                tape.cached,
                 first,
                 until};
   }
@@ -157,16 +158,32 @@ struct Play {
   }
 
   void attend(const Op& op, int64_t index, int thread) const {
-    int64_t items = (int64_t)step.rows * tape.kv_heads;
+    // Two rows that follow each other in a sequence load what both see once.
+    int64_t pairs = (step.rows + 1) / 2, items = pairs * tape.kv_heads;
     int group = op.heads / tape.kv_heads;
     for (;;) {
       int64_t item = dealt[index].fetch_add(1);
       if (item >= items) return;
       // The longest pasts first, so that nobody is left with one at the end.
-      int r = step.rows - 1 - (int)(item / tape.kv_heads), h = (int)(item % tape.kv_heads);
-      int column = h * group * op.size;
-      level.attend(at(op.src, r, op.src_column + column), at(op.dst, r, op.dst_column + column),
-                   past(op, r), h, group, op.f, (float*)scratch[thread]);
+      int r = 2 * (int)(pairs - 1 - item / tape.kv_heads), h = (int)(item % tape.kv_heads);
+      int query = op.src_column + h * group * op.size, dst = op.dst_column + h * group * op.size;
+      float* scores = (float*)scratch[thread];
+      auto alone = [&](int row) {
+        return Rows{at(op.src, row, query), nullptr, at(op.dst, row, dst), nullptr, past(op, row),
+                    0, 0};
+      };
+      Rows rows = alone(r);
+      bool second = r + 1 < step.rows;
+      if (second && step.sequence[r] == step.sequence[r + 1]) {
+        Past next = past(op, r + 1);
+        rows.next_query = at(op.src, r + 1, query);
+        rows.next_dst = at(op.dst, r + 1, dst);
+        rows.next_first = next.first;
+        rows.next_until = next.until;
+        second = false;
+      }
+      level.attend(rows, h, group, op.f, scores);
+      if (second) level.attend(alone(r + 1), h, group, op.f, scores);
     }
   }
 
@@ -227,7 +244,7 @@ int32_t studiolo_play(const Tape* tape, const Step* step, const char* name, int3
       int64_t need = level->linear_scratch(*(const Matrix*)tape->ops[i].p0);
       scratch = need > scratch ? need : scratch;
     }
-  int64_t scores = tape->heads / tape->kv_heads * padded(longest, BLOCK) * 4;
+  int64_t scores = level->queries * padded(longest, BLOCK) * 4;
   scratch = padded(scores > scratch ? scores : scratch, 64);
   for (int b = 0; b < tape->buffer_count; b++)
     total += padded(rows * tape->buffer_width[b] * 4, 64);

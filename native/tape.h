@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-enum { TAPE_VERSION = 2 };
+enum { TAPE_VERSION = 3 };
 
 // How a code of a weight is stored; signed codes are in two's complement.
 enum Codes { U4, S4, U5, S5, S6, S8, S12 };
@@ -61,6 +61,8 @@ typedef struct {
   const void* p1;
 } Op;
 
+enum Cached { FLOAT32, BFLOAT16 };  // what keys and values are kept as
+
 enum { WHOLE = 0, PICK = 1 };  // buffer 0 is the residual stream; NORM may pick wanted rows of it
 
 typedef struct {
@@ -71,7 +73,7 @@ typedef struct {
   int32_t slot_count;
   const int32_t* slot_width;  // inputs in a row of each activation slot
   int32_t kv_heads, head_size, page;  // page: positions in a page of the cache
-  int32_t heads;
+  int32_t heads, cached;
 } Tape;
 
 // One step. `until`: how many positions of its sequence a row sees. `pages`: for each sequence s,
@@ -80,7 +82,7 @@ typedef struct {
 typedef struct {
   int32_t rows, wanted_count;
   const int32_t *token, *position, *until, *sequence, *first_page, *rotation_row, *wanted;
-  float* const* pages;
+  void* const* pages;
   const float* rotation[2];
   float* scores;
   int32_t score_width;

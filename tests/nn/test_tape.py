@@ -54,4 +54,4 @@ def test_padding_is_to_whole_blocks() -> None:
 
 def test_a_page_holds_keys_and_padded_values_of_every_layer() -> None:
     tape = Tape((), (), (), layers=3, heads=4, kv_heads=2, head_size=10, scores=5)
-    assert tape.page_floats == 3 * 2 * PAGE * (10 + 16)
+    assert tape.page_size == 3 * 2 * PAGE * (10 + 16)

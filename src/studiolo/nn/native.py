@@ -23,9 +23,9 @@ from torch import Tensor
 from studiolo.nn.network import PAGE
 from studiolo.nn.packed import Packed
 from studiolo.nn.specification import Specification
-from studiolo.nn.tape import BLOCK, Op, Player, Step, Tape, padded
+from studiolo.nn.tape import BLOCK, CACHED, Op, Player, Step, Tape, padded
 
-VERSION = 2
+VERSION = 3
 KINDS = ("U4", "S4", "U5", "S5", "S6", "S8", "S12")
 SLAB = 1 << 28
 
@@ -64,7 +64,7 @@ class _Tape(ctypes.Structure):
         ("buffer_width", _ptr),
         ("slot_count", _int),
         ("slot_width", _ptr),
-        *((name, _int) for name in ("kv_heads", "head_size", "page", "heads")),
+        *((name, _int) for name in ("kv_heads", "head_size", "page", "heads", "cached")),
     )
 
 
@@ -251,6 +251,7 @@ class _Bound:
             head_size=tape.head_size,
             page=PAGE,
             heads=tape.heads,
+            cached=CACHED.index(tape.cached),
         )
         return cls(tape, native, [ops, buffers, slots, *kept])
 

@@ -17,7 +17,7 @@ from studiolo.nn.config import DecoderConfig
 from studiolo.nn.network import PAGE, Piece
 from studiolo.nn.rope import turns
 from studiolo.nn.specification import VERSION
-from studiolo.nn.tape import Floats, Player, Step, Tape
+from studiolo.nn.tape import Floats, Page, Player, Step, Tape
 
 ROWS = 512
 """Rows played at once: what the buffers of a step are sized by."""
@@ -26,20 +26,20 @@ ROWS = 512
 class PagedCache:
     """The past of one sequence, in pages of :data:`PAGE` positions that forks share."""
 
-    def __init__(self, page_floats: int) -> None:
-        self.pages: list[Floats] = []
+    def __init__(self, tape: Tape) -> None:
+        self.pages: list[Page] = []
         self.length = 0
-        self._page_floats = page_floats
+        self._tape = tape
         self._shared = 0  # so many pages other pasts may hold too
 
     def reserve(self, tokens: int) -> None:
         """Make room for ``tokens`` more positions."""
         while len(self.pages) * PAGE < self.length + tokens:
-            self.pages.append(np.empty(self._page_floats, np.float32))
+            self.pages.append(self._tape.new_page())
 
     def fork(self, length: int | None = None) -> Self:
         """As :meth:`Cache.fork`; full pages are shared, and not written to again."""
-        twin = type(self)(self._page_floats)
+        twin = type(self)(self._tape)
         twin.length = self.length if length is None else length
         full = twin._shared = twin.length // PAGE
         self._shared = max(self._shared, full)
@@ -72,7 +72,8 @@ class PackedDecoder:
     @property
     def identity(self) -> str:
         """As :meth:`Network.identity`: the specification's, whoever plays it."""
-        return f"packed {VERSION}"
+        kept = "" if self.tape.cached == "float32" else f" {self.tape.cached} cache"
+        return f"packed {VERSION}{kept}"
 
     @property
     def invariant(self) -> bool:
@@ -81,11 +82,11 @@ class PackedDecoder:
 
     def new_cache(self) -> PagedCache:
         """An empty past."""
-        return PagedCache(self.tape.page_floats)
+        return PagedCache(self.tape)
 
     def cache_bytes(self, tokens: int) -> int:
         """As :meth:`Network.cache_bytes`."""
-        return -(-tokens // PAGE) * self.tape.page_floats * 4
+        return -(-tokens // PAGE) * self.tape.page_bytes
 
     def step(self, pieces: Sequence[Piece[PagedCache]]) -> list[Tensor]:
         """As :meth:`Network.step`."""

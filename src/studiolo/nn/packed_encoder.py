@@ -15,7 +15,7 @@ from torch import Tensor
 from studiolo.nn.config import EncoderConfig
 from studiolo.nn.network import PAGE
 from studiolo.nn.packed_decoder import ROWS
-from studiolo.nn.tape import Floats, Player, Step, Tape
+from studiolo.nn.tape import Page, Player, Step, Tape
 
 
 class PackedEncoder:
@@ -23,7 +23,7 @@ class PackedEncoder:
 
     def __init__(self, config: EncoderConfig, tape: Tape, player: Player) -> None:
         self.config, self.tape, self.player = config, tape, player
-        self._pages: list[Floats] = []
+        self._pages: list[Page] = []
 
     def read(self, sequences: Sequence[Sequence[int]]) -> list[Tensor]:
         """Float32 hidden states ``[length, width]`` of each sequence, none of them empty."""
@@ -48,7 +48,7 @@ class PackedEncoder:
         for length in lengths:
             count = -(-length // PAGE)
             while len(self._pages) < taken + count:
-                self._pages.append(np.empty(self.tape.page_floats, np.float32))
+                self._pages.append(self.tape.new_page())
             yield self._pages[taken : taken + count]
             taken += count
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from studiolo.nn.network import PAGE
 from studiolo.nn.packed import Packed
-from studiolo.nn.tape import ACTIVATIONS, BLOCK, SCORES, Floats, Kind, Op, Step, Tape, padded
+from studiolo.nn.tape import ACTIVATIONS, BLOCK, SCORES, Kind, Op, Page, Step, Tape, padded
 
 VERSION = 2
 """Rises when any result may come out in other bits than before; receipts name it."""
@@ -313,6 +313,7 @@ class _Board:
             page = self.step.pages[sequence][position // PAGE]
             stored_keys, stored_values = page_parts(self.tape, page, op.flag)
             at = int(position) % PAGE
+            # Rounded, where it is kept in bfloat16, to the nearest, halves to even.
             stored_keys[:, at // BLOCK, :, at % BLOCK] = keys[row]
             stored_values[:, at, :size] = values[row]
             stored_values[:, at, size:] = 0.0
@@ -352,19 +353,20 @@ def _heads(x: Tensor, heads: int) -> Tensor:
     return x.view(x.shape[0], heads, x.shape[1] // heads)
 
 
-def page_parts(tape: Tape, page: Floats, layer: int) -> tuple[Tensor, Tensor]:
+def page_parts(tape: Tape, page: Page, layer: int) -> tuple[Tensor, Tensor]:
     """A layer's keys ``[heads, PAGE / 16, size, 16]`` and values ``[heads, PAGE, padded]``."""
-    whole = torch.from_numpy(page).view(tape.layers, -1)[layer]
+    numbers = torch.from_numpy(page).view(getattr(torch, tape.cached))
+    whole = numbers.view(tape.layers, -1)[layer]
     heads, size = tape.kv_heads, tape.head_size
     keys, values = torch.split(whole, [heads * PAGE * size, heads * PAGE * padded(size)])
     return keys.view(heads, PAGE // BLOCK, size, BLOCK), values.view(heads, PAGE, padded(size))
 
 
-def past(tape: Tape, pages: Iterable[Floats], layer: int, length: int) -> tuple[Tensor, Tensor]:
+def past(tape: Tape, pages: Iterable[Page], layer: int, length: int) -> tuple[Tensor, Tensor]:
     """The first ``length`` keys and values of a sequence, ``[length, kv_heads, size]`` each."""
     keys, values = [], []
     for page in pages:
         stored_keys, stored_values = page_parts(tape, page, layer)
         keys.append(stored_keys.permute(1, 3, 0, 2).flatten(0, 1))
         values.append(stored_values[:, :, : tape.head_size].transpose(0, 1))
-    return torch.cat(keys)[:length], torch.cat(values)[:length]
+    return torch.cat(keys)[:length].float(), torch.cat(values)[:length].float()

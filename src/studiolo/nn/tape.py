@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,11 @@ BLOCK = 16
 """Outputs are padded to this, and buffers' parts begin at multiples of it."""
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
+Page = NDArray[np.float32] | NDArray[np.uint16]
+"""Keys and values of so many positions: floats, or their upper halves (bfloat16)."""
+Cached = Literal["float32", "bfloat16"]
+"""What keys and values are kept as."""
+CACHED: tuple[Cached, ...] = get_args(Cached)
 
 
 class Kind(IntEnum):
@@ -79,11 +84,23 @@ class Tape:
     kv_heads: int
     head_size: int
     scores: int
+    cached: Cached = "float32"
 
     @property
-    def page_floats(self) -> int:
-        """Floats in a page: for each layer, keys in blocks of 16 positions, then values."""
+    def page_size(self) -> int:
+        """Numbers in a page: for each layer, keys in blocks of 16 positions, then values."""
         return self.layers * self.kv_heads * PAGE * (self.head_size + padded(self.head_size))
+
+    @property
+    def page_bytes(self) -> int:
+        """Bytes of a page."""
+        return self.page_size * (4 if self.cached == "float32" else 2)
+
+    def new_page(self) -> Page:
+        """A page, with anything in it."""
+        if self.cached == "float32":
+            return np.empty(self.page_size, np.float32)
+        return np.empty(self.page_size, np.uint16)
 
 
 @dataclass(frozen=True)
@@ -99,7 +116,7 @@ class Step:
     until: Ints
     sequence: Ints
     wanted: Ints
-    pages: Sequence[Sequence[Floats]]
+    pages: Sequence[Sequence[Page]]
     turns: Sequence[Floats] = field(default=())
 
 
