@@ -102,6 +102,35 @@ def test_what_is_wrong_is_named(more: dict[str, Any], field: str) -> None:
     assert wrong.value.field == field
 
 
+def named(schema: object) -> set[str]:
+    """Every member that a body may have, and some values of them."""
+    if isinstance(schema, list):
+        return set().union(*map(named, schema))
+    if not isinstance(schema, dict):
+        return set()
+    return {*schema.get("properties", {}), *schema.get("enum", ())}.union(
+        *map(named, schema.values())
+    )
+
+
+NAMES = st.sampled_from(sorted({*named(ConverseBody.model_json_schema()), "image"}))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 9) | st.floats(-1, 2) | NAMES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(NAMES, VALUES), st.lists(VALUES, max_size=3))
+def test_any_body_is_asked_or_refused(more: dict[str, Any], content: list[Any]) -> None:
+    messages = [{"role": "user", "content": content}, {"role": "user", "content": content}]
+    try:
+        asked = ask(parse(ConverseBody, {"messages": messages, **more}), "tiny")
+    except InvalidRequestError:
+        return
+    assert asked.messages
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 JSON = st.dictionaries(TEXT, TEXT | st.integers(0, 9), max_size=2)
 PIECES = st.lists(TEXT.map(lambda text: Piece(0, text)) | JSON, max_size=6)

@@ -40,7 +40,7 @@ def test_a_long_conversation_is_counted(runtime: Any) -> None:
 
 def test_what_is_wrong_is_named(runtime: Any, served: Served) -> None:
     invalid = runtime.exceptions.ValidationException
-    with pytest.raises(invalid, match="makes vectors, not texts"):
+    with pytest.raises(invalid, match="modelId: tiny-encoder makes vectors"):
         runtime.count_tokens(modelId="tiny-encoder", input={"converse": {"messages": SAID}})
     with pytest.raises(runtime.exceptions.ResourceNotFoundException):
         runtime.count_tokens(modelId="nobody", input={"converse": {"messages": SAID}})

@@ -65,7 +65,9 @@ def invoke(runtime: Any, body: Any, **more: Any) -> tuple[Any, dict[str, str]]:
 
 
 def chunks(runtime: Any, body: Any) -> list[Any]:
-    made = runtime.invoke_model_with_response_stream(modelId="tiny", body=json.dumps(body))
+    made = runtime.invoke_model_with_response_stream(
+        modelId="tiny", body=json.dumps(body), accept="application/json"
+    )
     assert made["contentType"] == "application/json"
     return [json.loads(each["chunk"]["bytes"]) for each in told_by(made["body"])]
 
@@ -109,7 +111,7 @@ def test_a_vector(runtime: Any, tiny_encoder: str) -> None:
     body = json.dumps({"inputText": "a cat"})
     with pytest.raises(runtime.exceptions.ValidationException, match="makes vectors, not texts"):
         runtime.invoke_model_with_response_stream(modelId="tiny-encoder", body=body)
-    with pytest.raises(runtime.exceptions.ValidationException, match="makes vectors, not texts"):
+    with pytest.raises(runtime.exceptions.ValidationException, match="modelId: tiny-encoder makes"):
         invoke(runtime, BODIES["llama"][0], modelId="tiny-encoder")
 
 

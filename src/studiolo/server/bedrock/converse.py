@@ -20,13 +20,14 @@ from studiolo.errors import InvalidRequestError
 from studiolo.server.bedrock import framing
 from studiolo.server.bedrock.dials import OwnDials, Shape, joined
 from studiolo.server.bedrock.messages import ConverseMessage, OneOf, SystemBlock, conversation
+from studiolo.server.bedrock.names import MODEL
 from studiolo.server.bedrock.tools import ToolConfiguration, choice_of, offered
 from studiolo.task.asking import Answer, Called, Choice, Ended, Outcome, Piece, TextAsk
 
 REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 EXTRA = "additionalModelRequestFields."
 NAMES = {
-    "model": "modelId",
+    **MODEL,
     "max_tokens": "inferenceConfig.maxTokens",
     "stop": "inferenceConfig.stopSequences",
     "tools": "toolConfig.tools",

@@ -15,7 +15,7 @@ from studiolo.server.bedrock.converse import ConversePrompt
 from studiolo.server.bedrock.dials import Shape
 from studiolo.server.bedrock.invocations import FAMILIES
 from studiolo.server.bedrock.messages import OneOf
-from studiolo.server.bedrock.names import name_of
+from studiolo.server.bedrock.names import MODEL, name_of
 from studiolo.server.bedrock.native import family_of, object_of
 from studiolo.server.bedrock.prompts import tokenised
 from studiolo.server.desk import Desk
@@ -55,13 +55,13 @@ async def count_tokens(request: Request, model_id: str) -> Response:
     desk.require("inference")
     given = parse(CountTokensBody, await desk.body()).input
     name = desk.model(name_of(model_id))
-    if given.converse is not None:
-        with worded(converse.NAMES):
+    with worded(converse.NAMES if given.converse is not None else MODEL):
+        if given.converse is not None:
             ask = converse.ask(given.converse, name)
-    else:
-        ask = await _native(desk, given.invoke_model, name)
-    async with language_model(desk.studio, name, "modelId") as lm:
-        return Json({"inputTokens": len(await encoded(lm, ask))})
+        else:
+            ask = await _native(desk, given.invoke_model, name)
+        async with language_model(desk.studio, name, "model") as lm:
+            return Json({"inputTokens": len(await encoded(lm, ask))})
 
 
 async def _native(desk: Desk, given: InvokeTokens | None, name: str) -> TextAsk:

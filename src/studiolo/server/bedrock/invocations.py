@@ -17,7 +17,7 @@ from studiolo.server.bedrock.borrowed import ChatCompletions, Messages
 from studiolo.server.bedrock.errors import failed
 from studiolo.server.bedrock.llama import Llama
 from studiolo.server.bedrock.mistral import Mistral
-from studiolo.server.bedrock.names import name_of
+from studiolo.server.bedrock.names import MODEL, name_of
 from studiolo.server.bedrock.native import Family, Native, family_of, object_of
 from studiolo.server.bedrock.prompts import tokenised
 from studiolo.server.desk import Desk
@@ -67,7 +67,7 @@ async def invoke_model(request: Request, model_id: str) -> Response:
         async with desk.answer(ask) as answer:
             return await native.whole(answer), answer.outcome
 
-    with worded(native.names):
+    with worded({**MODEL, **native.names}):
         body, outcome = await desk.unless_gone(work(await _prepared(desk, native)))
     return Json(body, headers=_counts(outcome))
 
@@ -82,7 +82,7 @@ async def invoke_model_with_response_stream(request: Request, model_id: str) -> 
     def chunks(answer: Answer) -> AsyncIterator[bytes]:
         return _chunks(native, _Ending(answer))
 
-    with worded(native.names):
+    with worded({**MODEL, **native.names}):
         ask = await _prepared(desk, native)
         stream = await desk.stream(ask, chunks, failed, framing.MEDIA_TYPE)
     stream.headers["x-amzn-bedrock-content-type"] = "application/json"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+MODEL = {"model": "modelId"}
+"""What the address calls the model, for errors that name it."""
 _ARN = re.compile(r"arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:[a-z-]+/(.+)")
 
 
