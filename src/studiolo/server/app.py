@@ -95,7 +95,7 @@ def build(studio: Studio) -> FastAPI:
     app.state.metrics = Metrics(studio)
     for router in ROUTERS:
         app.include_router(router)
-    app.openapi = partial(described, app)  # type: ignore[method-assign]
+    app.openapi = partial(described, app, DIALECTS)  # type: ignore[method-assign]
     app.add_exception_handler(StudioloError, _refused)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(RequestValidationError, _invalid)

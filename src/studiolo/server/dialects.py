@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from studiolo.errors import AuthenticationError, BusyError, StudioloError
@@ -32,6 +32,9 @@ class Dialect:
 
     ``prefixes``: of its addresses. ``body``: of an error, given the request's id. ``headers``: of
     every answer, given the request's id. ``error_headers``: of an error, beside those.
+
+    What is known of its answers stands in the OpenAPI document: ``answers``, JSON schemas by method
+    and address (``GET /v1/models``); ``error``, that of an error; ``streams``, the type of streams.
     """
 
     name: str
@@ -39,6 +42,9 @@ class Dialect:
     body: Callable[[Exception, str], dict[str, Any]]
     headers: Callable[[str], Mapping[str, str]]
     error_headers: Callable[[Exception], Mapping[str, str]] = lambda error: {}
+    answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    error: Mapping[str, Any] | None = None
+    streams: str = "text/event-stream"
 
     def refusal(self, error: Exception, request: str) -> Json:
         """The answer that tells of ``error``."""
