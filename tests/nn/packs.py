@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from studiolo.nn.native import levels
 from studiolo.nn.network import Piece
 from studiolo.nn.packed import SUPER, Codes, Packed, pack
 from studiolo.nn.packed_decoder import PackedDecoder, PagedCache
-from studiolo.nn.tape import SCORES, Kind, Op, Player, Step, Tape, padded
+from studiolo.nn.tape import SCORES, Cached, Kind, Op, Player, Step, Tape, padded
 
 compiled = pytest.mark.skipif(
     not levels(), reason="the compiled library was not built here: no CMake or no C++ compiler"
@@ -112,9 +112,9 @@ class RandomNetwork:
     _drawn: dict[str, list[Packed]] = field(default_factory=dict)
     _vectors: dict[str, Tensor] = field(default_factory=dict)
 
-    def on(self, player: Player) -> PackedDecoder:
+    def on(self, player: Player, cached: Cached = "float32") -> PackedDecoder:
         tape = lower(self.config, self.matrices, self.vector, player)
-        return PackedDecoder(self.config, tape, player)
+        return PackedDecoder(self.config, replace(tape, cached=cached), player)
 
     def __post_init__(self) -> None:
         c, rng = self.config, np.random.default_rng(self.seed)

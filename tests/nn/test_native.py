@@ -26,7 +26,7 @@ from studiolo.nn.network import Piece
 from studiolo.nn.packed import pack
 from studiolo.nn.packed_decoder import PackedDecoder
 from studiolo.nn.specification import Specification
-from studiolo.nn.tape import Player
+from studiolo.nn.tape import CACHED, Cached, Player
 from tests import reference
 from tests.nn.packs import (
     ALL_FORMS,
@@ -259,14 +259,17 @@ def networks(draw: st.DrawFn) -> RandomNetwork:
     length=st.integers(1, 75),
     cut=st.floats(0, 1),
     seed=st.integers(0, 2**32),
+    cached=st.sampled_from(CACHED),
 )
-def test_any_network_at_all(network: RandomNetwork, length: int, cut: float, seed: int) -> None:
+def test_any_network_at_all(
+    network: RandomNetwork, length: int, cut: float, seed: int, cached: Cached
+) -> None:
     tokens = np.random.default_rng(seed).integers(0, network.config.vocabulary, length).tolist()
     begin = int(cut * length)
     cuts = [begin] if 0 < begin < length else []
-    expected = read(network.on(Specification()), tokens)
+    expected = read(network.on(Specification(), cached), tokens)
     for level, threads in zip(levels(), (2, 1, 1), strict=False):
-        decoder = network.on(Native(level=level, threads=threads))
+        decoder = network.on(Native(level=level, threads=threads), cached)
         assert same(read(decoder, tokens, *cuts), expected), level
 
 

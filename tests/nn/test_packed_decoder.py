@@ -21,7 +21,7 @@ from studiolo.nn.config import DecoderConfig, LayerConfig, RopeConfig
 from studiolo.nn.native import Native, best_player, levels
 from studiolo.nn.network import PAGE, Piece
 from studiolo.nn.packed_decoder import ROWS, PackedDecoder, PagedCache
-from studiolo.nn.tape import Player
+from studiolo.nn.tape import CACHED, Player
 from tests import reference
 from tests.nn.packs import FORMS, RandomNetwork, read, same
 from tests.texts import prose, real_texts
@@ -242,6 +242,21 @@ def test_near_the_float_decoder(name: str) -> None:
         got.log_softmax(-1), expected.log_softmax(-1), log_target=True, reduction="batchmean"
     )
     assert float(divergence) < 1e-3
+
+
+def test_keys_and_values_in_bfloat16_take_half_and_change_little() -> None:
+    whole, half = (
+        RandomNetwork(CONFIG, 0, FORMS["Q4_1"]).on(best_player(), cached) for cached in CACHED
+    )
+    assert half.cache_bytes(70) * 2 == whole.cache_bytes(70)
+    assert (whole.identity, half.identity) == ("packed 2", "packed 2 bfloat16 cache")
+    tokens = np.random.default_rng(1).integers(0, CONFIG.vocabulary, 70).tolist()
+    expected, got = read(whole, tokens), read(half, tokens)
+    error = (got - expected).norm() / expected.norm()
+    assert 1e-5 < float(error) < 0.02
+    for player in players():
+        decoder = RandomNetwork(CONFIG, 0, FORMS["Q4_1"]).on(player, "bfloat16")
+        assert same(read(decoder, tokens, 1, 33, 40), got)
 
 
 @pytest.mark.proof

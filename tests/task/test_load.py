@@ -51,6 +51,15 @@ def test_what_may_be_on_the_hub_is_suggested(home: Path) -> None:
     assert caught.value.remedy == "If you meant the hub: studiolo pull hf:owner/nope"
 
 
+def test_a_cache_is_kept_as_asked(tiny: str) -> None:
+    lm = studiolo.load(tiny, device="cpu", kv_cache="bfloat16")
+    assert lm.model.network.identity == "packed 2 bfloat16 cache"
+    with pytest.raises(InvalidRequestError, match="float32, bfloat16, not 'int8'"):
+        studiolo.load(tiny, device="cpu", kv_cache="int8")  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequestError, match="packed arithmetic alone"):
+        studiolo.load(tiny, device="cpu", arithmetic="float", kv_cache="bfloat16")
+
+
 def test_a_broken_file_is_named(tmp_path: Path, home: Path) -> None:
     file = tmp_path / "broken.gguf"
     file.write_bytes(b"GGUF" + b"\x03\x00\x00\x00" + b"\xff" * 40)

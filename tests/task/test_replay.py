@@ -36,6 +36,15 @@ def write(lm: studiolo.LanguageModel, tmp_path: Path) -> Write:
     return written
 
 
+def test_a_cache_in_bfloat16_is_part_of_the_arithmetic(tiny: str, tmp_path: Path) -> None:
+    lm = studiolo.load(tiny, device="cpu", kv_cache="bfloat16")
+    receipt = lm.receipt(lm.generate(PROMPT, max_tokens=40, seed=3, log_probs=1))
+    assert receipt.engine.arithmetic.endswith("bfloat16 cache")
+    file = tmp_path / "receipt.json"
+    file.write_bytes(receipt.to_bytes())
+    assert studiolo.replay(file, model=tiny).agrees
+
+
 @pytest.mark.parametrize(
     "options",
     [

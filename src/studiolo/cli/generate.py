@@ -20,7 +20,14 @@ from studiolo.cli.constraining import (
     constraint_arguments,
 )
 from studiolo.cli.decoding import with_decoding
-from studiolo.cli.loading import STARTER, DeviceOption, ModelOption, load_model
+from studiolo.cli.loading import (
+    STARTER,
+    Cache,
+    CacheOption,
+    DeviceOption,
+    ModelOption,
+    load_model,
+)
 from studiolo.cli.output import JsonFlag, for_terminal, print_json
 from studiolo.cli.reading import read_prompt
 from studiolo.errors import InvalidRequestError
@@ -38,6 +45,7 @@ def generate(
     ] = None,
     model: ModelOption = STARTER,
     device: DeviceOption = "auto",
+    kv_cache: CacheOption = Cache.FLOAT32,
     chat: Annotated[
         bool,
         typer.Option("--chat", help="Put the prompt into the model's chat template, as one turn."),
@@ -104,7 +112,7 @@ def generate(
         **constraint,
         **decoding,
     }
-    lm = load_model(model, device)
+    lm = load_model(model, device, kv_cache)
     messages = [{"role": "user", "content": text}]
     if json or n > 1:
         result = lm.chat(messages, **asked) if chat else lm.generate(text, **asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
 STARTER = "smollm2-135m-instruct"
 ENCODER = "all-minilm-l6-v2"
 """Equal to the catalogue's defaults, which a test checks; importing those takes longer."""
+
+
+class Cache(StrEnum):
+    """What keys and values are kept as; those of :mod:`studiolo.nn.tape`."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
 
 ModelOption = Annotated[
     str,
@@ -28,12 +37,20 @@ DeviceOption = Annotated[
 ]
 
 
-def load_model(name: str, device: str) -> LanguageModel:
+CacheOption = Annotated[
+    Cache,
+    typer.Option(
+        "--kv-cache", help="Keep keys and values as this; bfloat16 takes half the memory."
+    ),
+]
+
+
+def load_model(name: str, device: str, kv_cache: Cache = Cache.FLOAT32) -> LanguageModel:
     """The model of that name; what is fetched for it shows a bar on standard error."""
     import studiolo
 
     fetch(name)
-    return studiolo.load(name, device=device)
+    return studiolo.load(name, device=device, kv_cache=kv_cache.value)
 
 
 def load_encoder(name: str, device: str) -> EmbeddingModel:

@@ -12,6 +12,7 @@ from studiolo.bundle.catalogue import DEFAULT_ENCODER, DEFAULT_MODEL
 from studiolo.bundle.landing import Report
 from studiolo.bundle.pull import ensure
 from studiolo.errors import InvalidRequestError
+from studiolo.nn.tape import CACHED, Cached
 from studiolo.task.embedding import EmbeddingModel, Text
 from studiolo.task.text import LanguageModel
 
@@ -24,6 +25,7 @@ def load(
     *,
     device: str = "auto",
     arithmetic: str = "auto",
+    kv_cache: Cached = "float32",
     accept_licence: bool = False,
     report: Report | None = None,
 ) -> LanguageModel:
@@ -32,7 +34,8 @@ def load(
     ``device``: ``cpu``, ``cuda``, or ``auto`` (a GPU where there is one). ``arithmetic``:
     ``packed`` (exact integers on the file's own groups of bits, the same to the bit in any
     company; CPU only), ``float`` (float32 on a CPU, bfloat16 on a GPU; what can be trained), or
-    ``auto`` (packed where it can be). ``accept_licence``
+    ``auto`` (packed where it can be). ``kv_cache``: what packed arithmetic keeps keys and values
+    as, ``float32`` or, in half the memory, ``bfloat16``. ``accept_licence``
     accepts terms that the model asks for; ``report`` is told how a pull goes on. Raises the
     errors of :func:`studiolo.bundle.pull.pull` and of the readers.
     """
@@ -43,8 +46,15 @@ def load(
         )
     if arithmetic == "packed" and chosen.type != "cpu":
         raise InvalidRequestError("arithmetic", "packed integers run on a CPU, not on a GPU")
+    if kv_cache not in CACHED:
+        raise InvalidRequestError(
+            "kv_cache", f"must be one of {', '.join(CACHED)}, not {kv_cache!r}"
+        )
+    packed = chosen.type == "cpu" and arithmetic != "float"
+    if kv_cache != "float32" and not packed:
+        raise InvalidRequestError("kv_cache", "is for packed arithmetic alone; leave it out")
     bundle = ensure(name_or_path, accept_licence=accept_licence, report=report)
-    return LanguageModel.open(bundle, device=chosen, packed=arithmetic != "float")
+    return LanguageModel.open(bundle, device=chosen, packed=packed, cached=kv_cache)
 
 
 def load_encoder(

@@ -61,7 +61,12 @@ def replay(path: str | os.PathLike[str], *, model: str | os.PathLike[str] | None
     arithmetic = then.engine.arithmetic
     # An unknown arithmetic is loaded as floats, and then refused by its name.
     device = checked_device("cuda" if arithmetic.endswith(" cuda") else "cpu")
-    lm = LanguageModel.open(bundle, device=device, packed=arithmetic.startswith("packed "))
+    lm = LanguageModel.open(
+        bundle,
+        device=device,
+        packed=arithmetic.startswith("packed "),
+        cached="bfloat16" if arithmetic.endswith(" bfloat16 cache") else "float32",
+    )
     if lm.model.network.identity != arithmetic:
         raise ReplayError(
             f"the receipt's arithmetic is {arithmetic!r}, and here it is "

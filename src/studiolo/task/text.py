@@ -31,6 +31,7 @@ from studiolo.modality.text.tools import HERMES, ToolFormat, call_grammar, tool_
 from studiolo.nn.config import DecoderConfig
 from studiolo.nn.native import best_player
 from studiolo.nn.network import Network
+from studiolo.nn.tape import Cached
 from studiolo.record.receipt import Engine, Model, Output, Receipt
 from studiolo.sampler import json_schema as schemas
 from studiolo.sampler.constraint import KINDS, Constraint
@@ -82,14 +83,24 @@ class LanguageModel:
         self._guides = Guides(tokenizer)
 
     @classmethod
-    def open(cls, bundle: Bundle, *, device: torch.device, packed: bool = True) -> LanguageModel:
-        """Read a bundle's weights: packed or float32 on a CPU, bfloat16 on a GPU."""
+    def open(
+        cls,
+        bundle: Bundle,
+        *,
+        device: torch.device,
+        packed: bool = True,
+        cached: Cached = "float32",
+    ) -> LanguageModel:
+        """Read a bundle's weights: packed or float32 on a CPU, bfloat16 on a GPU.
+
+        ``cached``: what a packed network keeps keys and values as.
+        """
         with blaming(bundle):
             opened = OpenBundle.of(bundle)
             _ = opened.config  # refuses early what is no language model
             network: Network[Any]
             if device.type == "cpu" and packed:
-                network = load_packed(opened.checkpoint, best_player())
+                network = load_packed(opened.checkpoint, best_player(), cached)
             else:
                 dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
                 network = load_decoder(opened.checkpoint, dtype=dtype, device=device)

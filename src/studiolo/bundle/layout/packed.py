@@ -7,6 +7,7 @@ arithmetic does: there the four bits more cost next to nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -24,18 +25,22 @@ from studiolo.nn.lower import lower, lower_encoder
 from studiolo.nn.packed import Packed, pack
 from studiolo.nn.packed_decoder import PackedDecoder
 from studiolo.nn.packed_encoder import PackedEncoder
-from studiolo.nn.tape import Player
+from studiolo.nn.tape import Cached, Player
 
 
-def load_packed(checkpoint: Checkpoint, player: Player) -> PackedDecoder:
+def load_packed(
+    checkpoint: Checkpoint, player: Player, cached: Cached = "float32"
+) -> PackedDecoder:
     """Build the packed decoder of a checkpoint, one matrix at a time.
 
+    ``cached``: what keys and values are kept as.
     Raises :class:`MalformedFileError` when a tensor is missing or has another shape.
     """
     config = decoder_config(checkpoint.config)
     with torch.device("meta"):
         source = _Source(checkpoint, parts(config), Decoder(config), 8)
-    return PackedDecoder(config, lower(config, source.matrices, source.vector, player), player)
+    tape = lower(config, source.matrices, source.vector, player)
+    return PackedDecoder(config, replace(tape, cached=cached), player)
 
 
 def load_packed_encoder(
