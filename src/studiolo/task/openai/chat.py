@@ -78,6 +78,16 @@ def ask(body: ChatBody, model: str) -> TextAsk:
     )
 
 
+def names(body: ChatBody) -> dict[str, str]:
+    """What ``body`` calls the options that errors below name otherwise."""
+    found = {"log_probs": "logprobs", "prompt": "messages"}
+    if body.max_completion_tokens is not None:
+        found["max_tokens"] = "max_completion_tokens"
+    if body.response_format is not None:
+        found["json_schema"] = "response_format"
+    return found
+
+
 async def told(body: ChatBody, head: Head, answer: Answer) -> dict[str, Any]:
     """The body of an answer, once it is complete."""
     choices = await collect(answer)

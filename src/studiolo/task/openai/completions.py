@@ -56,6 +56,14 @@ def ask(body: CompletionBody, model: str) -> TextAsk:
     return TextAsk(model=model, prompt=prompt, suffix=body.suffix or None, options=options)
 
 
+def names(body: CompletionBody) -> dict[str, str]:
+    """What ``body`` calls the options that errors below name otherwise."""
+    found = {"log_probs": "logprobs" if body.logprobs is not None else "best_of"}
+    if body.response_format is not None:
+        found["json_schema"] = "response_format"
+    return found
+
+
 def prompt_of(body: CompletionBody) -> str | list[int]:
     """The one prompt. Raises :class:`InvalidRequestError`."""
     given: Any = body.prompt

@@ -41,6 +41,13 @@ def texts(body: EmbeddingBody) -> list[str | list[int]]:
     return found
 
 
+def names(body: EmbeddingBody) -> dict[str, str]:
+    """What ``body`` calls the texts that errors below name by their place."""
+    count = len(texts(body))
+    single = isinstance(body.input, str) or _ids(body.input)
+    return {f"texts[{i}]": "input" if single else f"input.{i}" for i in range(count)}
+
+
 def whole(
     body: EmbeddingBody, vectors: Sequence[Tensor], tokens: int, model: str
 ) -> dict[str, Any]:

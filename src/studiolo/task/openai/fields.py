@@ -178,6 +178,11 @@ def parse(kind: type[B], body: bytes | Mapping[str, Any]) -> B:
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     if text.count(b":") > MAX_KEYS < sum(1 for _ in islice(_KEY.finditer(text), MAX_KEYS + 1)):
         raise InvalidRequestError("body", f"has more than {MAX_KEYS:,} fields in all its objects")
+    if b"NaN" in text or b"Infinity" in text:
+        try:
+            from_json(text, allow_inf_nan=False)
+        except ValueError as error:
+            raise InvalidRequestError("body", f"is not JSON: {error}") from None
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
@@ -195,8 +200,9 @@ def named(error: ValidationError, text: bytes, kind: type[BaseModel]) -> Invalid
     body = from_json(text)
     paths = [_path(each["loc"], body, missing=each["type"] == "missing") for each in found]
     inside = [i for i, each in enumerate(paths) if each[: len(paths[0])] == paths[0]]
-    deepest = max(inside, key=lambda i: len(paths[i]))
-    first, path = found[deepest], paths[deepest]
+    # Of several ways to read a value, the one that came furthest is what was meant.
+    furthest = max(inside, key=lambda i: (len(paths[i]), [_place(part) for part in paths[i]]))
+    first, path = found[furthest], paths[furthest]
     field = ".".join(path) or "body"
     if first["type"] == "extra_forbidden":
         known = sorted(each.alias or name for name, each in kind.model_fields.items())
@@ -227,6 +233,10 @@ def _halved(text: bytes) -> InvalidRequestError | None:
             message = "holds half a character (a lone surrogate)"
             return InvalidRequestError(field if whole else "body", message)
     return None
+
+
+def _place(part: str) -> int:
+    return int(part) if part.isdecimal() and len(part) < 10 else 0
 
 
 def _path(where: Sequence[str | int], body: Any, *, missing: bool) -> list[str]:
