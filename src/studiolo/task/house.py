@@ -19,7 +19,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -41,6 +41,7 @@ from studiolo.sampler.constraint import KINDS
 from studiolo.task.asking import Answer, TextAsk
 from studiolo.task.embedding import EmbeddingModel, Text
 from studiolo.task.load import checked_device
+from studiolo.task.remote.deadline import done_in_time, in_time
 from studiolo.task.telling import Listener, LocalAnswer, prepared
 from studiolo.task.text import LanguageModel
 
@@ -61,6 +62,14 @@ class Elsewhere(Protocol):
 
     def tell(self, ask: TextAsk, *, client: str) -> AbstractAsyncContextManager[Answer]:
         """As :meth:`House.tell`."""
+
+
+@runtime_checkable
+class EmbedsElsewhere(Protocol):
+    """One that makes vectors."""
+
+    async def embed(self, texts: Sequence[Text], *, truncate: bool) -> tuple[list[Tensor], int]:
+        """As :meth:`House.embed`."""
 
 
 class House:
@@ -169,7 +178,7 @@ class House:
         :meth:`Engine.submit` do.
         """
         if (other := self.elsewhere.get(ask.model)) is not None:
-            async with other.tell(ask, client=client) as answer:
+            async with in_time(other.tell(ask, client=client), timeout) as answer:
                 yield answer
             return
         async with self.use(ask.model, patient=patient) as opened:
@@ -214,7 +223,9 @@ class House:
 
         Only the first may find the queue full: the others wait for room, however many they are.
         """
-        if name in self.elsewhere:
+        if (other := self.elsewhere.get(name)) is not None:
+            if isinstance(other, EmbedsElsewhere):
+                return await done_in_time(other.embed(texts, truncate=truncate), timeout)
             raise InvalidRequestError(
                 "model", f"{name} answers elsewhere, in texts alone", remedy="Name another model."
             )

@@ -5,24 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-import pytest
-
-from studiolo.errors import DeadlineError
 from studiolo.task.asking import Answer, Ended, Event, Outcome, Piece, TextAsk, collect
 from studiolo.task.remote.openai_reader import OpenAIReader
 from studiolo.task.remote.reply import RemoteAnswer
 from studiolo.task.remote.wire import Tally
 
 
-def answer(*events: Event, tally: Tally, hang: bool = False) -> RemoteAnswer:
+def answer(*events: Event, tally: Tally) -> RemoteAnswer:
     reader = OpenAIReader(TextAsk("m"))
 
     async def told() -> AsyncGenerator[Event, None]:
         for event in events:
             yield event
         reader.tally = tally
-        if hang:
-            await asyncio.Event().wait()
 
     return RemoteAnswer(told(), reader, 10, 0.0)
 
@@ -55,14 +50,3 @@ def test_what_the_upstream_says_counts() -> None:
 def test_what_it_does_not_say_is_estimated() -> None:
     took = outcome(answer(*WHOLE, tally=Tally(None, 9, None)))
     assert (took.prompt_tokens, took.cached_tokens, took.completion_tokens) == (3, 3, 1)
-
-
-def test_an_answer_has_its_time() -> None:
-    async def main() -> None:
-        made = answer(Piece(0, "x"), tally=Tally(), hang=True)
-        await made.begin()
-        made.due = asyncio.get_running_loop().time() + 0.01
-        await collect(made)
-
-    with pytest.raises(DeadlineError):
-        asyncio.run(main())

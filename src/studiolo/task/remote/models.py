@@ -6,7 +6,6 @@ vectors of one model say nothing beside those of another. Fallbacks of fallbacks
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -20,7 +19,7 @@ from studiolo.errors import InvalidRequestError, StudioloError, UpstreamError
 from studiolo.task.asking import Answer, TextAsk
 from studiolo.task.embedding import Text
 from studiolo.task.remote.failure import FailedError
-from studiolo.task.remote.reply import RemoteAnswer, late
+from studiolo.task.remote.reply import RemoteAnswer
 from studiolo.task.remote.settings import Remote, key_of
 from studiolo.task.remote.upstream import Upstream
 from studiolo.task.remote.wire import Told
@@ -35,17 +34,9 @@ class RemoteModel:
         self.upstreams = tuple(upstreams)
 
     @asynccontextmanager
-    async def tell(
-        self, ask: TextAsk, *, client: str = "", timeout: float | None = None
-    ) -> AsyncIterator[Answer]:
+    async def tell(self, ask: TextAsk, *, client: str = "") -> AsyncIterator[Answer]:
         """As :meth:`studiolo.task.house.House.tell`. Who asks is not passed on."""
-        due = None if timeout is None else asyncio.get_running_loop().time() + timeout
-        try:
-            async with asyncio.timeout_at(due):
-                answer = await self._first(ask)
-        except TimeoutError:
-            raise late() from None
-        answer.due = due
+        answer = await self._first(ask)
         try:
             yield answer
         finally:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from studiolo.errors import DeadlineError
 from studiolo.task.asking import Ended, Event, Outcome, Piece
 from studiolo.task.remote.wire import Reader, Tally
 
@@ -18,15 +16,13 @@ class RemoteAnswer:
     """As :class:`studiolo.task.asking.Answer`; close it.
 
     ``events``: all of them; the first is fetched by :meth:`begin`. ``asked``: bytes of the
-    request. ``started``: of ``perf_counter``. ``due``: when it must be over, by the clock of the
-    event loop.
+    request. ``started``: of ``perf_counter``.
     """
 
     def __init__(
         self, events: AsyncGenerator[Event, None], reader: Reader, asked: int, started: float
     ) -> None:
         self._events, self._reader, self._asked, self._started = events, reader, asked, started
-        self.due: float | None = None
         self._first: Event | None = None
         self._seconds_to_first: float | None = None
         self._seconds = 0.0
@@ -57,14 +53,7 @@ class RemoteAnswer:
         """The events, as they come."""
         if self._first is not None:
             yield self._heard(self._first)
-        while True:
-            try:
-                async with asyncio.timeout_at(self.due):
-                    event = await anext(self._events, None)
-            except TimeoutError:
-                raise late() from None
-            if event is None:
-                break
+        async for event in self._events:
             yield self._heard(event)
         self._seconds = time.perf_counter() - self._started
 
@@ -83,8 +72,3 @@ class RemoteAnswer:
         if isinstance(event, Piece):
             self._said += len(event.text.encode("utf-8", "replace"))
         return event
-
-
-def late() -> DeadlineError:
-    """For an answer that is not over in its time."""
-    return DeadlineError("the request's time ran out before it was done")
