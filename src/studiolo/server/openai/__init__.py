@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from studiolo.server.dialects import Dialect
+from studiolo.server.openai.shapes import ANSWERS, ERROR
 from studiolo.task.openai.errors import body_of
 
 OPENAI = Dialect(
@@ -10,4 +11,6 @@ OPENAI = Dialect(
     prefixes=("/",),
     body=lambda error, request: body_of(error),
     headers=lambda request: {"x-request-id": request},
+    answers=ANSWERS,
+    error=ERROR,
 )
