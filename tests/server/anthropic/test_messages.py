@@ -122,7 +122,7 @@ def test_any_tool_and_no_more_than_one(client: anthropic.Anthropic) -> None:
     assert [block.type for block in made.content] == ["tool_use"]
 
 
-class Answer(BaseModel):
+class Answer(BaseModel, extra="forbid"):
     wet: bool
 
 

@@ -117,7 +117,7 @@ def test_how_long_an_answer_gets(client: ollama.Client, lm: studiolo.LanguageMod
         assert client.generate("tiny", "the cat", **asked, options=limited).eval_count == 20 - read
 
 
-class Answer(BaseModel):
+class Answer(BaseModel, extra="forbid"):
     wet: bool
 
 
