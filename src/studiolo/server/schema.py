@@ -19,7 +19,10 @@ from pydantic.json_schema import models_json_schema
 
 from studiolo.server.dialects import Dialect, dialect_of
 
-REFUSALS = ("400", "401", "403", "404", "405", "408", "409", "413", "429", "500", "502", "503")
+REFUSALS = (
+    *("400", "401", "403", "404", "405", "408", "409", "413", "424", "429"),
+    *("500", "502", "503", "504", "529"),
+)
 PLACE = "x-body-of"
 REFERENCE = "#/components/schemas/{model}"
 JSON = "application/json"

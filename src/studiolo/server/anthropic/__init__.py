@@ -7,10 +7,18 @@
 from __future__ import annotations
 
 from studiolo.server.anthropic.errors import Anthropic, body_of
+from studiolo.server.schema import shape
 
 ANTHROPIC = Anthropic(
     name="anthropic",
     prefixes=("/v1/messages",),
     body=body_of,
     headers=lambda request: {"request-id": request},
+    error=shape(
+        {
+            "type": {"const": "error"},
+            "error": shape({"type": "string", "message": "string"}),
+            "request_id": "string",
+        }
+    ),
 )

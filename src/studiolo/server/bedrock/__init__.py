@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from studiolo.server.bedrock.errors import body_of, code_of, status_of
 from studiolo.server.dialects import Dialect
 from studiolo.server.replies import Json
+from studiolo.server.schema import shape
 
 
 @dataclass(frozen=True)
@@ -50,4 +51,6 @@ BEDROCK = AwsDialect(
     body=lambda error, request: body_of(error),
     headers=lambda request: {"x-amzn-requestid": request},
     error_headers=lambda error: {"x-amzn-errortype": code_of(error)},
+    error=shape({"message": "string"}),
+    streams="application/vnd.amazon.eventstream",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from studiolo.server.dialects import Dialect
+from studiolo.server.openai.shapes import ERROR
 from studiolo.task.openai.errors import body_of
 
 STUDIOLO = Dialect(
@@ -10,4 +11,5 @@ STUDIOLO = Dialect(
     prefixes=("/studiolo/", "/metrics"),
     body=lambda error, request: body_of(error),
     headers=lambda request: {"x-request-id": request},
+    error=ERROR,
 )
