@@ -14,8 +14,8 @@ export function percent(logProb) {
 /** A token in words, for those who hear it. */
 export function named(token) {
   if (token.ends) return "the end of the answer";
-  const text = token.text.replaceAll("\n", " new line ");
-  return text.trim() === "" && token.text !== "" ? "white space" : text.trim() || "nothing";
+  if (token.text === "") return "nothing";
+  return token.text.replaceAll("\n", " new line ").trim().replace(/\s+/g, " ") || "white space";
 }
 
 /** A token by itself; its white space shows. */

@@ -28,10 +28,17 @@ async function asked(path, options = {}) {
   throw new Refusal(said, response.status, request);
 }
 
-/** The names of the models that may be asked. */
+/** The names of the models that may be asked for texts. */
 export async function models() {
-  const body = await (await asked("/v1/models")).json();
-  return body.data.map((each) => each.id);
+  try {
+    const { data } = await (await asked("/studiolo/v1/models")).json();
+    return data.filter((each) => each.family !== "encoder").map((each) => each.name);
+  } catch (error) {
+    if (error.status !== 403) throw error;
+    // A key may be good for asking models, and not for looking at what they are.
+    const { data } = await (await asked("/v1/models")).json();
+    return data.map((each) => each.id);
+  }
 }
 
 /** The events of an answer, as they come. Raises a Refusal, or what `signal` aborts with. */
