@@ -7,18 +7,13 @@
 from __future__ import annotations
 
 from studiolo.server.anthropic.errors import Anthropic, body_of
-from studiolo.server.schema import shape
+from studiolo.server.anthropic.shapes import ANSWERS, ERROR
 
 ANTHROPIC = Anthropic(
     name="anthropic",
     prefixes=("/v1/messages",),
     body=body_of,
     headers=lambda request: {"request-id": request},
-    error=shape(
-        {
-            "type": {"const": "error"},
-            "error": shape({"type": "string", "message": "string"}),
-            "request_id": "string",
-        }
-    ),
+    answers=ANSWERS,
+    error=ERROR,
 )

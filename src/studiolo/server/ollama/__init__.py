@@ -7,7 +7,7 @@ writes what they are told. The addresses are ``texts``, ``vectors``, ``models`` 
 from __future__ import annotations
 
 from studiolo.server.dialects import Dialect
-from studiolo.server.schema import shape
+from studiolo.server.ollama.shapes import ANSWERS, ERROR
 from studiolo.task.openai.errors import told
 
 OLLAMA = Dialect(
@@ -15,6 +15,7 @@ OLLAMA = Dialect(
     prefixes=("/api/",),
     body=lambda error, request: {"error": told(error)},
     headers=lambda request: {"x-request-id": request},
-    error=shape({"error": "string"}),
+    answers=ANSWERS,
+    error=ERROR,
     streams="application/x-ndjson",
 )
