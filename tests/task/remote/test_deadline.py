@@ -3,49 +3,71 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from studiolo.errors import DeadlineError
-from studiolo.task.asking import TextAsk, collect
+from studiolo.task.asking import Answer, Ended, Event, Outcome, Piece, collect
 from studiolo.task.remote.deadline import done_in_time, in_time
-from studiolo.task.remote.models import open_remotes
-from tests.task.remote.upstreams import HELLO, Reply, said, upstream
 
-ASK = TextAsk("m0", messages=[{"role": "user", "content": "hi"}])
+TOOK = Outcome(3, 0, 2, 0.1, 0.2)
 
 
-async def text(reply: Reply, timeout: float | None) -> str:
-    async with upstream(reply) as fake:
-        model = open_remotes({"m0": fake.remote(retries=0)})["m0"]
+class Told:
+    """An answer that hangs before its ``hangs``-th event, if it is given one."""
+
+    fingerprint, prompt_tokens, outcome = "fp", 3, TOOK
+    let_go = False
+
+    def __init__(self, hangs: int | None = None) -> None:
+        self._hangs = hangs
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        for i, event in enumerate((Piece(0, "a"), Piece(0, "b"), Ended(0, "stop"))):
+            if i == self._hangs:
+                await asyncio.Event().wait()
+            yield event
+
+    def receipt(self) -> None:
+        return None
+
+    @asynccontextmanager
+    async def tell(self, *, hangs: bool = False) -> AsyncIterator[Answer]:
         try:
-            async with in_time(model.tell(ASK), timeout) as answer:
-                whole = (await collect(answer))[0].text
-                took = answer.outcome
-                assert (answer.fingerprint, answer.receipt()) == ("", None)
-                assert took.prompt_tokens == answer.prompt_tokens
-                return whole
-        except DeadlineError:
-            await asyncio.wait_for(fake.left.wait(), 10)
-            raise
+            if hangs:
+                await asyncio.Event().wait()
+            yield self
         finally:
-            await model.aclose()
+            self.let_go = True
 
 
-def test_what_is_done_in_time_is_the_same() -> None:
-    assert asyncio.run(text(HELLO, None)) == "Hello"
-    assert asyncio.run(text(HELLO, 60)) == "Hello"
+async def text(answer: Told, timeout: float | None, *, hangs: bool = False) -> str:
+    async with in_time(answer.tell(hangs=hangs), timeout) as timed:
+        whole = (await collect(timed))[0].text
+        assert (timed.fingerprint, timed.prompt_tokens) == ("fp", 3)
+        assert (timed.outcome, timed.receipt()) == (TOOK, None)
+        return whole
 
 
-@pytest.mark.parametrize("reply", [Reply(ends="silent"), Reply(said("x")[:2], ends="silent")])
-def test_what_is_not_is_cut_and_let_go(reply: Reply) -> None:
+@pytest.mark.parametrize("timeout", [None, 600])
+def test_what_is_done_in_time_is_the_same(timeout: float | None) -> None:
+    answer = Told()
+    assert asyncio.run(text(answer, timeout)) == "ab"
+    assert answer.let_go
+
+
+@pytest.mark.parametrize(("answer", "hangs"), [(Told(), True), (Told(0), False), (Told(2), False)])
+def test_what_is_not_is_cut_and_let_go(answer: Told, hangs: bool) -> None:
     with pytest.raises(DeadlineError):
-        asyncio.run(text(reply, 0.05))
+        asyncio.run(text(answer, 0.01, hangs=hangs))
+    assert answer.let_go
 
 
 def test_work_has_its_time_too() -> None:
     async def main() -> None:
-        assert await done_in_time(asyncio.sleep(0, 3), 60) == 3
+        assert await done_in_time(asyncio.sleep(0, 3), 600) == 3
         with pytest.raises(DeadlineError):
             await done_in_time(asyncio.Event().wait(), 0.01)
 

@@ -61,6 +61,20 @@ def test_events_come_as_they_are_sent_and_connections_are_kept() -> None:
     run(main())
 
 
+def test_every_event_loop_has_connections_of_its_own_and_its_end_closes_them() -> None:
+    made: list[Transport] = []
+
+    async def main() -> None:
+        async with upstream(Reply(sent(b"x"))) as fake:
+            made.append(line(fake) if not made else made[0])
+            made[0]._url = f"{fake.url}/v1"
+            assert await read(made[0]) == [ServerEvent("", "x")]
+
+    run(main())
+    run(main())  # what the first has left open would be told of as a warning
+    assert made[0]._clients == {}
+
+
 def test_leaving_closes_the_connection() -> None:
     async def main() -> None:
         async with upstream(Reply(sent(b"x"), ends="silent")) as fake:

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import version
+from typing import NamedTuple
 
 import httpx
 
@@ -25,6 +26,11 @@ LARGEST_ANSWER = 256 << 20
 """Bytes that are read of an error, and of an answer that is no stream."""
 
 
+class _Client(NamedTuple):
+    client: httpx.AsyncClient
+    life: AsyncGenerator[None, None]
+
+
 class Transport:
     """``fixed``: headers of every request; ``headers`` gives more of them each time."""
 
@@ -36,19 +42,13 @@ class Transport:
         headers: Callable[[], Mapping[str, str]],
     ) -> None:
         self._url, self._patience, self._who = remote.url, remote.timeout, who
-        self._headers = headers
-        connect = self._patience.connect
-        self._client = httpx.AsyncClient(
-            headers={"user-agent": f"studiolo/{version('studiolo')}", **fixed},
-            # Silence is noticed by event; how long it may take to write depends on the request.
-            timeout=httpx.Timeout(None, connect=connect, pool=connect),
-            limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=32),
-            follow_redirects=False,
-        )
+        self._fixed, self._headers = fixed, headers
+        self._clients: dict[asyncio.AbstractEventLoop, _Client] = {}
 
     async def aclose(self) -> None:
-        """Let every connection go."""
-        await self._client.aclose()
+        """Let every connection of this event loop go; without this, its end does."""
+        if (made := self._clients.get(asyncio.get_running_loop())) is not None:
+            await made.life.aclose()
 
     async def events(self, path: str, content: bytes) -> AsyncGenerator[ServerEvent, None]:
         """The events that come of a request. Raises :class:`FailedError`, and what is the
@@ -97,7 +97,8 @@ class Transport:
     @asynccontextmanager
     async def _asked(self, path: str, content: bytes) -> AsyncIterator[httpx.Response]:
         """The response to a request that is let in; closed at the end."""
-        request = self._client.build_request(
+        client = await self._client()
+        request = client.build_request(
             "POST",
             f"{self._url}{path}",
             content=content,
@@ -105,7 +106,7 @@ class Transport:
         )
         try:
             async with asyncio.timeout(self._patience.first):
-                response = await self._client.send(request, stream=True)
+                response = await client.send(request, stream=True)
         except TimeoutError:
             raise of_silence(self._who.name, self._patience.first) from None
         except httpx.PoolTimeout:
@@ -120,6 +121,32 @@ class Transport:
             yield response
         finally:
             await response.aclose()
+
+    async def _client(self) -> httpx.AsyncClient:
+        """That of the running event loop: its connections are of no use in another."""
+        loop = asyncio.get_running_loop()
+        if (made := self._clients.get(loop)) is None:
+            connect = self._patience.connect
+            client = httpx.AsyncClient(
+                headers={"user-agent": f"studiolo/{version('studiolo')}", **self._fixed},
+                # Silence is noticed by event; how long it takes to write depends on the request.
+                timeout=httpx.Timeout(None, connect=connect, pool=connect),
+                limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=32),
+                follow_redirects=False,
+            )
+            made = self._clients[loop] = _Client(client, self._alive(loop, client))
+            await anext(made.life)
+        return made.client
+
+    async def _alive(
+        self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient
+    ) -> AsyncGenerator[None, None]:
+        """Waits to be closed, as a loop's end closes every generator, and closes ``client``."""
+        try:
+            yield
+        finally:
+            del self._clients[loop]
+            await client.aclose()
 
     async def _error(self, response: httpx.Response) -> bytes:
         try:
