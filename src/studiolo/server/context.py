@@ -11,6 +11,7 @@ import secrets
 import time
 import traceback
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from starlette.requests import Request
 
@@ -22,6 +23,8 @@ from studiolo.task.asking import Outcome
 
 MAX_USER = 256
 """Characters that are kept of how a client calls its user."""
+FRAMES = 8
+"""How many places the log names of those that a fault came through."""
 NO_KEY = "Send `Authorization: Bearer KEY` (or `x-api-key: KEY`); `studiolo keys create` makes one."
 log = logging.getLogger("studiolo.server")
 
@@ -92,8 +95,7 @@ class Context:
         """
         self.error = type(error).__name__
         if not isinstance(error, StudioloError):
-            where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("%s: %s failed: %s\n%s", self.id, self.endpoint, self.error, where)
+            log.error("%s: %s failed: %s %s", self.id, self.endpoint, self.error, _where(error))
         elif error.status >= 500:
             log.warning("%s: %s failed: %s", self.id, self.endpoint, self.error)
 
@@ -120,6 +122,12 @@ class Context:
             cost=self.cost,
             joules=self.joules,
         )
+
+
+def _where(error: Exception) -> str:
+    """The innermost frames, on one line."""
+    frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+    return "in " + " > ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames)
 
 
 def context_of(request: Request) -> Context:
