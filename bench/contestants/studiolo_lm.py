@@ -10,12 +10,13 @@ import studiolo
 
 
 class StudioloLM:
-    """See :class:`bench.contestants.Contestant`."""
+    """See :class:`bench.contestants.Contestant`. It guesses nothing, since no peer does."""
 
     def __init__(self, model: str, threads: int) -> None:
         torch.set_num_threads(threads)
         self.version = studiolo.__version__
         self._lm = studiolo.load(model, device="cpu")
+        self._lm.model.speculate = False
 
     def _open(self, prompt: Sequence[int], count: int) -> studiolo.TextStream:
         return self._lm.stream(

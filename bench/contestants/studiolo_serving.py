@@ -18,12 +18,17 @@ ROOM = 1 << 34
 
 
 class StudioloServer:
-    """See :class:`bench.serving.Server`. Its pace is the engine's default."""
+    """See :class:`bench.serving.Server`. Its pace is the engine's default.
+
+    It guesses nothing: greedy texts that repeat themselves would come out several times as fast,
+    and no peer was asked to do that.
+    """
 
     def __init__(self, model: str, threads: int) -> None:
         torch.set_num_threads(threads)
         self.version = studiolo.__version__
         self._lm = studiolo.load(model, device="cpu")
+        self._lm.model.speculate = False
         self._engine = Engine(model_memory=1, request_memory=ROOM)
         self._engine.add(NAME, self._load, size=1)
 
