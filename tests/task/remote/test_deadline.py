@@ -25,7 +25,8 @@ class Told:
         self._hangs = hangs
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        for i, event in enumerate((Piece(0, "a"), Piece(0, "b"), Ended(0, "stop"))):
+        events: list[Event] = [Piece(0, "a"), Piece(0, "b"), Ended(0, "stop")]
+        for i, event in enumerate(events):
             if i == self._hangs:
                 await asyncio.Event().wait()
             yield event
