@@ -14,7 +14,7 @@ from starlette.responses import Response
 from studiolo.errors import NotFoundError
 from studiolo.server.desk import Desk
 from studiolo.server.schema import takes
-from studiolo.task.openai.fields import Body, Name, parse
+from studiolo.task.openai.fields import Body, Many, Name, parse
 
 router = APIRouter(tags=["OpenAI"])
 
@@ -29,7 +29,7 @@ class TextInput(Body):
 class ModerationBody(Body):
     """The body of a request."""
 
-    input: str | list[str] | list[TextInput]
+    input: str | Many[str | TextInput]
     model: Name | None = None
 
 

@@ -21,6 +21,7 @@ from studiolo.server.openai import paging
 from studiolo.server.openai.texts import told
 from studiolo.server.replies import Json, event
 from studiolo.server.schema import takes
+from studiolo.server.wording import worded
 from studiolo.task.asking import Answer, Message
 from studiolo.task.openai import responses
 from studiolo.task.openai.fields import Head, parse, receipt_of
@@ -63,9 +64,10 @@ async def create_response(request: Request) -> Response:
             pass
         return writer.response
 
-    if body.stream:
-        return await desk.stream(ask, events, lambda e: _event(writer.fail(e)), notes=notes)
-    return Json(await told(desk, ask, whole, notes))
+    with worded(responses.names(body)):
+        if body.stream:
+            return await desk.stream(ask, events, lambda e: _event(writer.fail(e)), notes=notes)
+        return Json(await told(desk, ask, whole, notes))
 
 
 @router.get("/v1/responses/{id}")

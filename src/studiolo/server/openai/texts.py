@@ -11,6 +11,7 @@ from starlette.responses import Response
 from studiolo.server.desk import Desk
 from studiolo.server.replies import Json, event
 from studiolo.server.schema import takes
+from studiolo.server.wording import worded
 from studiolo.task.asking import Answer, TextAsk
 from studiolo.task.openai import chat, completions, embeddings
 from studiolo.task.openai.errors import body_of
@@ -34,9 +35,10 @@ async def create_chat_completion(request: Request) -> Response:
     def chunks(answer: Answer) -> AsyncIterator[bytes]:
         return _events(chat.chunks(head, answer, **more))
 
-    if body.stream:
-        return await desk.stream(ask, chunks, failed)
-    return Json(await told(desk, ask, lambda answer: chat.told(body, head, answer)))
+    with worded(chat.names(body)):
+        if body.stream:
+            return await desk.stream(ask, chunks, failed)
+        return Json(await told(desk, ask, lambda answer: chat.told(body, head, answer)))
 
 
 @router.post("/v1/completions", openapi_extra=takes(completions.CompletionBody))
@@ -51,9 +53,10 @@ async def create_completion(request: Request) -> Response:
     def chunks(answer: Answer) -> AsyncIterator[bytes]:
         return _events(completions.chunks(body, head, answer, include_usage=_usage(body)))
 
-    if body.stream:
-        return await desk.stream(ask, chunks, failed)
-    return Json(await told(desk, ask, lambda answer: completions.told(body, head, answer)))
+    with worded(completions.names(body)):
+        if body.stream:
+            return await desk.stream(ask, chunks, failed)
+        return Json(await told(desk, ask, lambda answer: completions.told(body, head, answer)))
 
 
 @router.post("/v1/embeddings", openapi_extra=takes(embeddings.EmbeddingBody))
@@ -65,7 +68,8 @@ async def create_embedding(request: Request) -> Response:
     desk.context.user = body.user
     name = desk.model(body.model, encoder=True)
     texts = embeddings.texts(body)
-    vectors, tokens = await desk.embed(name, texts, truncate=bool(body.truncate))
+    with worded(embeddings.names(body)):
+        vectors, tokens = await desk.embed(name, texts, truncate=bool(body.truncate))
     return Json(embeddings.whole(body, vectors, tokens, name))
 
 

@@ -21,6 +21,7 @@ from studiolo.task.openai.fields import (
     Body,
     JsonObject,
     JsonSchema,
+    Many,
     TextFormat,
     constraint,
 )
@@ -88,16 +89,16 @@ class StreamPadding(Body):
 class ResponseBody(AskingBody):
     """The body of a request."""
 
-    input: str | Annotated[list[Item], Field(min_length=1)]
+    input: str | Annotated[Many[Item], Field(min_length=1, max_length=10_000)]
     instructions: str | None = None
     previous_response_id: str | None = Field(None, max_length=64)
     max_output_tokens: int | None = Field(None, ge=1)
-    tools: list[FunctionTool] | None = Field(None, max_length=128)
+    tools: Many[FunctionTool] | None = Field(None, max_length=128)
     tool_choice: Literal["none", "auto", "required"] | NamedFunction | None = None
     parallel_tool_calls: bool | None = None
     text: TextOptions | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MAX_TOP)
-    include: list[Includable] | None = None
+    include: Many[Includable] | None = None
     metadata: dict[str, str] | None = Field(None, max_length=16)
     store: bool | None = None
     stream_options: StreamPadding | None = None
@@ -108,8 +109,15 @@ class ResponseBody(AskingBody):
     service_tier: Literal["auto", "default"] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    access_programs: None = None
+    background_options: None = None
+    context_management: None = None
     conversation: None = None
+    image: None = None
+    moderation: None = None
     prompt: None = None
+    prompt_cache_options: None = None
+    prompt_cache_retention: None = None
 
     @property
     def scored(self) -> bool:
@@ -143,6 +151,15 @@ def ask(body: ResponseBody, model: str, before: Sequence[Message] = ()) -> TextA
         parallel=body.parallel_tool_calls is not False,
         options=options,
     )
+
+
+def names(body: ResponseBody) -> dict[str, str]:
+    """What ``body`` calls the options that errors below name otherwise."""
+    found = {"max_tokens": "max_output_tokens", "log_probs": "include"}
+    found |= {"prompt": "input", "messages": "input"}
+    if body.text is not None and body.text.format is not None:
+        found["json_schema"] = "text.format"
+    return found
 
 
 def items(body: ResponseBody, id: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from pydantic import Discriminator, Field, Tag
 
 from studiolo.errors import InvalidRequestError
 from studiolo.task.asking import Message
-from studiolo.task.openai.fields import Body
+from studiolo.task.openai.fields import Body, Many
 from studiolo.task.openai.messages import arguments_of
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -32,8 +32,8 @@ class OutputText(Body):
 
     type: Literal["output_text"]
     text: str
-    annotations: list[Any] | None = Field(None, max_length=0)
-    logprobs: list[Any] | None = None
+    annotations: Many[Any] | None = Field(None, max_length=0)
+    logprobs: Many[Any] | None = None
 
 
 class Refusal(Body):
@@ -51,7 +51,7 @@ class MessageItem(Body):
 
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Part]
+    content: str | Many[Part]
     id: str | None = None
     status: Status | None = None
     phase: Literal["commentary", "final_answer"] | None = None
@@ -75,7 +75,7 @@ class ResultItem(Body):
 
     type: Literal["function_call_output"]
     call_id: str
-    output: str | list[InputText]
+    output: str | Many[InputText]
     id: str | None = None
     status: Status | None = None
 
