@@ -48,6 +48,7 @@ from studiolo.server.page import assets as page_assets
 from studiolo.server.reception import Reception
 from studiolo.server.schema import described
 from studiolo.server.studio import Studio
+from studiolo.server.tracing import Traced, TracedHouse
 
 DIALECTS: Sequence[Dialect] = (OPENAI, ANTHROPIC, BEDROCK, OLLAMA, STUDIOLO)
 ROUTERS: Sequence[APIRouter] = (
@@ -102,6 +103,8 @@ def build(studio: Studio) -> FastAPI:
     app.add_middleware(Metered, meter=app.state.meter)
     app.add_middleware(Reception, studio=studio, dialects=DIALECTS)
     app.add_middleware(Counted, metrics=app.state.metrics)
+    if isinstance(studio.house, TracedHouse):
+        app.add_middleware(Traced, tracing=studio.house.tracing)
     return app
 
 
