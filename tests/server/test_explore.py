@@ -10,6 +10,8 @@ import pytest
 import studiolo
 from studiolo.record.receipt import Receipt
 from studiolo.server.explore import said
+from tests.server.examples import run_examples
+from tests.server.recorded import recorded
 from tests.server.serving import Served
 
 SAID: list[Any] = [{"role": "user", "content": "the rain"}]
@@ -126,7 +128,16 @@ def test_what_is_wrong_is_named(served: Served) -> None:
 
 
 def test_it_is_in_the_records(served: Served) -> None:
-    told(served, prompt="the cat", max_tokens=3, ignore_eos=True)
-    newest = served.entries()[0]
-    assert newest.endpoint == "POST /studiolo/v1/continue"
-    assert (newest.model, newest.status, newest.completion_tokens) == ("tiny", 200, 3)
+    body = {"model": "tiny", "prompt": "the cat", "max_tokens": 3, "ignore_eos": True}
+    reply = served.http().post("/studiolo/v1/continue", json=body)
+    row = recorded(served, reply.headers["x-request-id"])
+    assert row.endpoint == "POST /studiolo/v1/continue"
+    assert (row.model, row.status, row.completion_tokens) == ("tiny", 200, 3)
+
+
+def test_the_example_of_the_docs_runs(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    names = run_examples("page.md", served)
+    assert len(names["tokens"]) == 8
+    told = capsys.readouterr().out.splitlines()
+    assert all(line.endswith(" 10") for line in told[:8])
+    assert len(told) > 8

@@ -40,6 +40,10 @@ def test_escape_stops(visit: Visit) -> None:
     visit.field.fill("the rain")
     visit.field.press("Enter")
     expect(visit.last.locator(".prose")).not_to_be_empty()
+    visit.button("Settings").click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(visit.button("Stop")).to_be_visible()  # what was open was closed, and no more
     page.keyboard.press("Escape")
     expect(visit.whole()).to_contain_text("stopped")
 

@@ -10,7 +10,7 @@ import * as server from "./server.js";
 import { Settings, change, setTheme } from "./settings.js";
 import { Shelf, begin } from "./shelf.js";
 import { DEFAULTS, get, set, useRoom } from "./state.js";
-import { fresh, save, stop } from "./talk.js";
+import { forget, save, stop } from "./talk.js";
 import { IconButton, covered, html, render, useState } from "./ui.js";
 
 const RAIN = "After the rain, the streets were";
@@ -92,7 +92,7 @@ function pressed(event) {
 /** Another tab has kept or forgotten something. */
 function elsewhere(event) {
   set({ chats: keep.chats() });
-  if (keep.isForgotten(event, get().chat?.id)) fresh();
+  if (keep.isForgotten(event, get().chat?.id)) forget(get().chat.id);
 }
 
 const last = keep.openChat();

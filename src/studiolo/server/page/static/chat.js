@@ -8,9 +8,9 @@ import { IconButton, html, useEffect, useLayoutEffect, useRef, useState } from "
 
 const NEAR = 80; // pixels from the end that count as the end
 const BEGINNINGS = [
-  "Why does it rain?",
-  "Tell me something about the Renaissance",
+  "Give me three reasons to read old books.",
   "Write four lines about an old library",
+  "Why does it rain?",
 ];
 
 export function Chat({ chat, busy, hidden }) {

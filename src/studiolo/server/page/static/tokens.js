@@ -1,7 +1,7 @@
 // The tokens of an answer: each tinted by how unlikely the model found it; asked about one, it shows
 // what else could have stood there, and goes on from whatever is chosen.
 
-import { Bars, Token, named, percent } from "./bars.js";
+import { Bars, named, percent } from "./bars.js";
 import { choose } from "./talk.js";
 import { html, memo, useLayoutEffect, useRef, useState } from "./ui.js";
 
@@ -104,13 +104,8 @@ function Alternatives({ token, anchor, onClose, onChoose }) {
     if (!here) onChoose(other);
   };
   return html`<div class="popover" popover="auto" role="dialog" ref=${box} aria-label="What else could stand here">
-    <p class="popover-head">
-      <${Token} token=${token} /> <span class="number">${percent(token.log_prob)}</span>
-    </p>
     <p class="aside">
-      ${token.id === null
-        ? "What else could have stood here:"
-        : "Choose another, and the answer goes on from there."}
+      ${token.id === null ? "What else could have stood here" : "Choose another to go on from it."}
     </p>
     <${Bars}
       tokens=${rows} current=${token.id} label="Alternatives"
