@@ -67,6 +67,17 @@ def test_a_late_answer_is_told_of_also_in_a_stream(tmp_path: Path) -> None:
         assert told.value.type == "timeout_error"
 
 
+def test_a_server_with_too_much_to_do_says_so(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "records.db", requests=0) as served,
+        anthropic.Anthropic(base_url=served.url, api_key="none", max_retries=0) as client,
+    ):
+        with pytest.raises(anthropic.OverloadedError) as busy:
+            client.messages.create(**seeded(1))
+        assert (busy.value.status_code, busy.value.type) == (529, "overloaded_error")
+        assert int(busy.value.response.headers["retry-after"]) > 0
+
+
 def test_keys_limits_and_sizes(tmp_path: Path) -> None:
     with serving(tmp_path / "records.db", max_body=2000) as served:
         keys = served.studio.records.keys

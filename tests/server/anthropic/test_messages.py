@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 import anthropic
 import pytest
+from anthropic.types import Message, Usage
 from pydantic import BaseModel
 
 import studiolo
 from tests.server.anthropic.asking import SAID, WEATHER, seeded
-from tests.server.serving import Served
+from tests.server.serving import Served, serving
 
 
 def test_a_message_is_answered(client: anthropic.Anthropic, lm: studiolo.LanguageModel) -> None:
@@ -152,6 +154,28 @@ def test_tokens_are_counted_as_they_are_read(client: anthropic.Anthropic, tools:
     counted = client.messages.count_tokens(**asked).input_tokens
     made = client.messages.create(**asked, max_tokens=1)
     assert counted == made.usage.input_tokens + (made.usage.cache_read_input_tokens or 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_was_known_is_told_apart(tmp_path: Path, stream: bool) -> None:
+    with (
+        serving(tmp_path / "records.db", house={"prefix_memory": 10_000_000}) as served,
+        anthropic.Anthropic(base_url=served.url, api_key="none", max_retries=0) as client,
+    ):
+        options: Any = {**seeded(1), "system": "the cat sat on the mat " * 20}
+
+        def usage() -> Usage:
+            if not stream:
+                made: Message = client.messages.create(**options)
+                return made.usage
+            with client.messages.stream(**options) as running:
+                return running.get_final_message().usage
+
+        first, second = usage(), usage()
+        assert first.cache_read_input_tokens == 0
+        assert (second.cache_read_input_tokens or 0) > 0
+        known = second.cache_read_input_tokens or 0
+        assert second.input_tokens + known == first.input_tokens
 
 
 def test_asynchronously(served: Served, lm: studiolo.LanguageModel) -> None:

@@ -228,6 +228,16 @@ def test_what_is_wrong_is_told(client: ollama.Client) -> None:
         client.chat("tiny-encoder", SAID)
 
 
+def test_a_server_with_too_much_to_do_says_so(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path / "records.db", requests=0) as served,
+        ollama.Client(host=served.url) as client,
+        pytest.raises(ollama.ResponseError, match="may be") as busy,
+    ):
+        client.chat("tiny", SAID)
+    assert busy.value.status_code == 429
+
+
 def test_a_stream_that_fails_ends_in_an_error(tmp_path: Path) -> None:
     with (
         serving(tmp_path / "records.db", timeout=1e-6) as served,
