@@ -42,7 +42,7 @@ class PackedEncoder:
         )
         return list(torch.split(self.player.play(self.tape, step), lengths))
 
-    def _room(self, lengths: Sequence[int]) -> Iterator[list[Floats]]:
+    def _room(self, lengths: Sequence[int]) -> Iterator[list[Page]]:
         """Pages for each sequence, used again by the next step."""
         taken = 0
         for length in lengths:
