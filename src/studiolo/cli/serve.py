@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,13 +21,10 @@ from studiolo.errors import InvalidRequestError, StudioloError
 
 if TYPE_CHECKING:
     from studiolo.record.records import Records
-    from studiolo.server.settings import Settings
     from studiolo.server.studio import Studio
 
 UNKNOWN_MEMORY = 4_000_000_000
 """Bytes taken for granted where nothing says how many there are."""
-WAITING = 256
-"""Requests to one model that may wait for their turn; longer lines help nobody."""
 
 
 def serve(
@@ -61,6 +59,27 @@ def serve(
     max_body: Annotated[
         int, typer.Option(min=1, metavar="MB", help="Largest body of a request.")
     ] = 16,
+    remotes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Models elsewhere; by default remotes.toml in STUDIOLO_HOME, if it is there.",
+        ),
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="What models cost; by default prices.toml in STUDIOLO_HOME, if it is there.",
+        ),
+    ] = None,
+    watts: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            help="What the machine draws while it computes, where its processors do not tell.",
+        ),
+    ] = 0.0,
 ) -> None:
     """Answer the clients of OpenAI and others over HTTP."""
     from studiolo.server.settings import Settings
@@ -72,6 +91,7 @@ def serve(
         max_body=max_body << 20,
         timeout=timeout,
         open_=without_keys,
+        watts=watts,
     )
     with bound(host, port) as listening, ExitStack() as ending:
         kept = _records(records)
@@ -82,13 +102,15 @@ def serve(
                 f"{host} can be reached from other machines, and there are no keys",
                 remedy="Make one first (`studiolo keys create`), or pass --without-keys.",
             )
-        for name in models:
+        from studiolo.server.opening import Opening
+
+        memory = memory_bytes() or UNKNOWN_MEMORY
+        opening = Opening.read(
+            settings, tuple(models), memory, device=device, remotes=remotes, priced=prices
+        )
+        for name in opening.here:
             fetch(name)
-        studio = _studio(settings, kept, device)
-        ending.callback(studio.house.close)
-        for name in models:
-            studio.house.load(name)
-        _run(studio, listening, host)
+        _run(opening.open(kept, ending), listening, host)
     note("Stopped.")
 
 
@@ -124,22 +146,6 @@ def _records(url: str | None) -> Records:
     from studiolo.record.records import Records
 
     return Records.open(url)
-
-
-def _studio(settings: Settings, kept: Records, device: str) -> Studio:
-    from studiolo.runtime.scheduler import Pace
-    from studiolo.server.studio import Studio
-    from studiolo.task.house import House
-
-    memory = memory_bytes() or UNKNOWN_MEMORY
-    house = House(
-        device=device,
-        model_memory=memory * 6 // 10,
-        request_memory=memory * 2 // 10,
-        prefix_memory=memory * 5 // 100,
-        pace=Pace(waiting=WAITING),
-    )
-    return Studio.of(settings, house, kept)
 
 
 def _run(studio: Studio, listening: socket.socket, host: str) -> None:

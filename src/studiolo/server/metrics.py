@@ -1,7 +1,7 @@
 """``/metrics``: what a server does, in numbers for Prometheus.
 
 Notable choices. *Every label is bounded*: an address is its route's, a model's name counts only
-once a model has answered to it, and beyond so many it is ``other``. *A registry to each
+once a model has answered to it, or if it is one elsewhere, and beyond so many it is ``other``. *A registry to each
 application*: two in one process do not mix. What can be read off when it is asked for (queues,
 memory) is not counted along. Needs the scope ``usage``.
 """
@@ -47,7 +47,7 @@ class Metrics:
 
     def __init__(self, studio: Studio) -> None:
         self.registry = registry = CollectorRegistry()
-        self._models: set[str] = set()
+        self._models = set(studio.house.elsewhere)
         self._requests = Counter(
             "studiolo_requests",
             "Requests that are over.",
@@ -119,7 +119,7 @@ class Metrics:
                 self._each.labels(model).observe(after / (outcome.completion_tokens - 1))
 
     def _model(self, context: Context) -> str:
-        """The name of a model that has answered; anybody may ask for any other."""
+        """The name of a model that is known to be one; anybody may ask for any other."""
         name = context.model or ""
         if context.outcome is not None and len(self._models) < MODELS:
             self._models.add(name)
