@@ -31,8 +31,11 @@ def body_of(error: Exception) -> dict[str, Any]:
     status = status_of(error)
     kind = KINDS.get(status, "invalid_request_error" if status < 500 else "server_error")
     field, code = getattr(error, "field", None), type(error).__name__
+    message = told(error)
     if isinstance(error, UnknownModelError):
         kind, field, code = "invalid_request_error", "model", "model_not_found"
     elif isinstance(error, ContextOverflowError):
         code = "context_length_exceeded"
-    return {"error": {"message": told(error), "type": kind, "param": field, "code": code}}
+        # Words by which programs know OpenAI's own, and shorten what they ask.
+        message += f" This model's maximum context length is {error.limit} tokens."
+    return {"error": {"message": message, "type": kind, "param": field, "code": code}}
