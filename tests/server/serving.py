@@ -36,7 +36,7 @@ class Served:
 
     def http(self, **options: Any) -> httpx.Client:
         """A plain client of it."""
-        client = httpx.Client(base_url=self.url, timeout=60, **options)
+        client = httpx.Client(base_url=self.url, timeout=60, verify=False, **options)
         self.clients.append(client)
         return client
 
