@@ -74,8 +74,10 @@ class _Voice:
 
     def __init__(self, tokenizer: Tokenizer, before: Sequence[int], stops: Sequence[str]) -> None:
         self._decoder = StreamDecoder(tokenizer)
-        for id in before[-1:]:
-            self._decoder.push(id)  # new text is never the beginning of a text
+        # New text is never the beginning of a text, and may complete a character begun before it,
+        # which has four bytes at most.
+        for id in before[-4:]:
+            self._decoder.push(id)
         self._matcher = StopMatcher(stops)
         self.heard = 0
         self._pieces: list[str] = []
