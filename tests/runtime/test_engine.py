@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -232,14 +233,16 @@ def test_models_come_and_go_and_leave_their_memory(engine: Engine) -> None:
         seen.append(weakref.ref(toy))
         return toy
 
+    forgotten: list[str] = []
     for name in "abc":
-        engine.add(name, load, 4_000_000)
+        engine.add(name, load, 4_000_000, forget=partial(forgotten.append, name))
     kept = engine.submit("a", Ask(1))
     kept.result(10)
     busy = engine.submit("b", Ask(10**9))
     engine.submit("c", Ask(1)).result(10)
     gc.collect()
     assert [ref() is None for ref in seen] == [True, False, False]
+    assert forgotten == ["a"]
     engine.submit("c", Ask(10**9))
     with pytest.raises(BusyError, match=r"in use are b \(4\.0 MB\), c \(4\.0 MB\)"):
         engine.submit("a", Ask(1))
@@ -247,7 +250,7 @@ def test_models_come_and_go_and_leave_their_memory(engine: Engine) -> None:
     with pytest.raises(RequestCancelledError):
         busy.result(10)
     engine.submit("a", Ask(1)).result(10)
-    assert list(engine.models.loaded) == ["c", "a"]
+    assert (list(engine.models.loaded), forgotten) == (["c", "a"], ["a", "b"])
     assert kept.result() == (0,)
 
 
@@ -255,8 +258,11 @@ def test_closing_ends_everybody_and_nobody_enters() -> None:
     engine = Engine(model_memory=1000, request_memory=1000)
     engine.add("toy", Slow, 1000)
     tickets = [engine.submit("toy", Ask(10**9)) for _ in range(200)]
-    engine.close()
-    engine.close()
+    states = [engine.closed]
+    for _ in range(2):
+        engine.close()
+        states.append(engine.closed)
+    assert states == [False, True, True]
     for ticket in tickets:
         with pytest.raises(RequestCancelledError, match="engine is closed"):
             ticket.result(10)

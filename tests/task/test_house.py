@@ -1,0 +1,499 @@
+"""A house of two tiny models: answers, loads, unloads, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import shutil
+import threading
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import studiolo
+from studiolo.bundle.pull import pull
+from studiolo.errors import (
+    BusyError,
+    DeadlineError,
+    InvalidRequestError,
+    MemoryLimitError,
+    RequestCancelledError,
+    StudioloError,
+    UnknownModelError,
+)
+from studiolo.family.autoregressive import TokenRequest
+from studiolo.family.prefix import PrefixCache
+from studiolo.runtime.scheduler import Pace
+from studiolo.sampler.settings import Decoding
+from studiolo.task.asking import Answer, Choice, Ended, Event, Outcome, Piece, TextAsk, collect
+from studiolo.task.house import WINDOW, House
+from studiolo.task.text import LanguageModel
+from tests.task.openai.test_chat import Told
+
+MEMORY = 500_000_000
+LONG: dict[str, Any] = {"max_tokens": 100, "ignore_eos": True}
+
+
+@pytest.fixture(scope="module")
+def models(
+    tiny: str, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """STUDIOLO_HOME with ``a``, ``b`` (the same) and ``vectors`` installed."""
+    path = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STUDIOLO_HOME", str(path))
+        for name, source in (("a", tiny), ("b", tiny), ("vectors", tiny_encoder)):
+            pull(f"{source}/", name=name)
+        yield path
+
+
+@pytest.fixture(autouse=True)
+def _at_home(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STUDIOLO_HOME", str(models))
+
+
+def opened(**options: Any) -> House:
+    given = {"device": "cpu", "model_memory": MEMORY, "request_memory": MEMORY, **options}
+    return House(**given)
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    with opened() as made:
+        yield made
+
+
+@pytest.fixture
+def narrow(models: Path) -> Iterator[House]:
+    """A house in which either ``a`` or ``b`` has room."""
+    size = sum(path.stat().st_size for path in (models / "models" / "a").iterdir())
+    with opened(model_memory=size * 3 // 2) as made:
+        yield made
+
+
+def ask(prompt: str = "the cat", model: str = "a", **options: Any) -> TextAsk:
+    return TextAsk(model, prompt=prompt, options={"seed": 1, "max_tokens": 9, **options})
+
+
+async def answered(house: House, asked: TextAsk, **more: Any) -> tuple[list[Choice], Outcome]:
+    async with house.tell(asked, **more) as answer:
+        return await collect(answer), answer.outcome
+
+
+def is_empty(house: House) -> None:
+    """Nothing is in use, under way or waiting; of what is cancelled the loop hears a step later."""
+    for _ in range(500):
+        scheduler = house.engine.loop.scheduler
+        users = [each.users for each in house.engine.models._entries.values()]
+        left = (sum(users), scheduler.jobs, scheduler.memory.used)
+        if left == (0, 0, 0):
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError(left)
+
+
+def test_many_asks_at_once_are_each_answered_as_alone(
+    house: House, lm: studiolo.LanguageModel
+) -> None:
+    options: list[dict[str, Any]] = [
+        {"prompt": f"the {'cat ' * (i % 7)}", "n": 1 + i % 3, "seed": i, "temperature": 1.5,
+         "stop": ["e", "at"][: i % 3], "log_probs": 1 if i % 2 else None, "max_tokens": 5 + i}
+        for i in range(24)
+    ]  # fmt: skip
+    options += [{"beams": 3, "n": 2}, {"regex": "(a|b)+"}, {"choices": ["yes", "no"]}]
+
+    async def all_of_them() -> list[tuple[list[Choice], Outcome]]:
+        return await asyncio.gather(*(answered(house, ask(**each)) for each in options))
+
+    for given, (choices, outcome) in zip(options, asyncio.run(all_of_them()), strict=True):
+        made = lm.generate(**{"prompt": "the cat", "seed": 1, "max_tokens": 9, **given})
+        whole = (made, *made.alternatives)
+        assert [choice.text for choice in choices] == [each.text for each in whole]
+        for choice, each in zip(choices, whole, strict=True):
+            known = each.log_probs or ()
+            assert [score.log_prob for score in choice.scores] == [c.log_prob for c in known]
+        assert outcome.completion_tokens == made.usage.completion_tokens
+        assert outcome.seconds_to_first is not None
+        assert 0 <= outcome.seconds_to_first <= outcome.seconds
+    is_empty(house)
+
+
+TOOLS: list[Any] = [
+    {"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}
+]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ask(n=3, log_probs=2, stop=["e"]),
+        ask(regex="(a|b){1,9}", log_probs=0),
+        ask(beams=3, n=2, stop="e"),
+        TextAsk("a", [{"role": "user", "content": "so"}], options={"max_tokens": 7}),
+        TextAsk("a", prompt="the", begun=(70, 71), options={"ignore_eos": True, "max_tokens": 9}),
+    ],
+    ids=["samples", "constraint", "beams", "chat", "begun"],
+)
+def test_receipts_of_answers_are_made_again(
+    house: House, asked: TextAsk, tmp_path: Path, tiny: str
+) -> None:
+    async def receipt() -> Any:
+        async with house.tell(asked, client="somebody") as answer:
+            await collect(answer)
+            return answer.receipt()
+
+    made = asyncio.run(receipt())
+    file = tmp_path / "receipt.json"
+    file.write_bytes(made.to_bytes())
+    assert studiolo.replay(file).agrees
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+@pytest.mark.parametrize("choice", ["auto", "required", "now"])
+def test_receipts_of_calls_are_made_again(
+    models: Path, tmp_path: Path, choice: str, parallel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roomy = shutil.copytree(models / "models" / "a", tmp_path / "roomy")
+    (roomy / "bundle.json").unlink()
+    config = (roomy / "config.json").read_text()
+    (roomy / "config.json").write_text(config.replace(": 128", ": 2048"))
+    asked = TextAsk(
+        str(roomy), [{"role": "user", "content": "so"}], tools=TOOLS, tool_choice=choice,
+        parallel=parallel, options={"max_tokens": 300, "seed": 3, "ignore_eos": choice == "auto"},
+    )  # fmt: skip
+
+    async def receipt(house: House) -> Any:
+        async with house.tell(asked) as answer:
+            choices = await collect(answer)
+            assert choice == "auto" or choices[0].calls
+            return answer.receipt()
+
+    with opened() as house:
+        house.admit(str(roomy))
+        file = tmp_path / "receipt.json"
+        file.write_bytes(asyncio.run(receipt(house)).to_bytes())
+    assert studiolo.replay(file, model=roomy).agrees
+
+
+def test_vectors_are_the_encoders_however_many(house: House, tiny_encoder: str) -> None:
+    texts: list[Any] = ["a cat", [3, 4], *(f"text {i}" for i in range(3 * WINDOW))]
+    encoder = studiolo.load_encoder(tiny_encoder, device="cpu")
+    with opened(pace=Pace(live=8, waiting=4)) as cramped:
+        for each in (house, cramped):
+            vectors, tokens = asyncio.run(each.embed("vectors", texts))
+            assert tokens == sum(map(len, encoder.encode(texts)))
+            for vector, expected in zip(vectors, encoder.embed(texts), strict=True):
+                assert vector.equal(expected)
+            is_empty(each)
+
+
+def test_what_is_wrong_is_told_and_leaves_nothing(house: House) -> None:
+    async def fails(work: Awaitable[object], error: type[Exception], words: str) -> None:
+        with pytest.raises(error, match=words):
+            await work
+
+    async def every() -> None:
+        await fails(answered(house, ask(model="vectors")), InvalidRequestError, "not texts")
+        await fails(house.embed("a", ["x"]), InvalidRequestError, "not vectors")
+        await fails(house.embed("vectors", ["x" * 99]), InvalidRequestError, "context holds")
+        await fails(answered(house, ask(model="aa")), UnknownModelError, "Did you mean a")
+        await fails(answered(house, ask(top_p=7)), InvalidRequestError, "top_p")
+        await fails(answered(house, ask(max_tokens=900)), InvalidRequestError, "holds 128")
+        await fails(answered(house, ask(regex="(")), InvalidRequestError, "regex")
+        late = answered(house, ask(**LONG, n=64), timeout=0.0)
+        await fails(late, DeadlineError, "time ran out")
+
+    asyncio.run(every())
+    is_empty(house)
+
+
+def test_requests_name_models_and_not_places(house: House, tiny: str, models: Path) -> None:
+    places = [tiny, f"file:{tiny}", str(models / "models" / "a"), "../a", "hf:a", "./a", "~"]
+    for place in places:
+        with pytest.raises(UnknownModelError):
+            asyncio.run(answered(house, ask(model=place)))
+    house.admit(tiny)
+    asyncio.run(answered(house, ask(model=tiny)))
+    house.unload(tiny)
+    asyncio.run(answered(house, ask(model=tiny)))
+    house.load(f"file:{tiny}")
+    assert set(house.engine.models.loaded) == {tiny, f"file:{tiny}"}
+
+
+class Loading:
+    """How often models are opened, and a gate that they wait at."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.names: list[str] = []
+        self.gate, self.begun = threading.Event(), threading.Event()
+        self.faults: list[Exception] = []
+        really: Callable[..., Any] = House._open
+
+        def slowly(house: House, name: str, bundle: Any) -> Any:
+            self.names.append(name)
+            self.begun.set()
+            self.gate.wait(30)
+            if self.faults:
+                raise self.faults.pop()
+            return really(house, name, bundle)
+
+        monkeypatch.setattr(House, "_open", slowly)
+
+
+@pytest.fixture
+def loading(monkeypatch: pytest.MonkeyPatch) -> Loading:
+    return Loading(monkeypatch)
+
+
+async def begun(loading: Loading) -> None:
+    assert await asyncio.to_thread(loading.begun.wait, 30)
+
+
+def test_however_many_ask_first_a_model_is_opened_once_and_others_go_on(
+    house: House, loading: Loading
+) -> None:
+    async def work() -> None:
+        waiting = [asyncio.create_task(answered(house, ask())) for _ in range(100)]
+        await begun(loading)
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), 30) == 7
+        assert list(house.engine.models.loaded) == ["a"]
+        with pytest.raises(BusyError, match="a is in use"):
+            house.unload("a")
+        loading.gate.set()
+        first, *others = await asyncio.gather(*waiting)
+        assert all(other[0] == first[0] for other in others)
+
+    asyncio.run(work())
+    assert loading.names == ["a"]
+    is_empty(house)
+
+
+@pytest.mark.parametrize("leaving", [3, 5])
+def test_who_leaves_while_a_model_is_opened_leaves_nothing_behind(
+    house: House, loading: Loading, leaving: int
+) -> None:
+    async def work() -> None:
+        waiting = [asyncio.create_task(answered(house, ask())) for _ in range(5)]
+        await begun(loading)
+        for task in waiting[:leaving]:
+            task.cancel()
+        done = await asyncio.gather(*waiting[:leaving], return_exceptions=True)
+        assert all(isinstance(each, asyncio.CancelledError) for each in done)
+        loading.gate.set()
+        await asyncio.gather(*waiting[leaving:])
+        await answered(house, ask())
+
+    asyncio.run(work())
+    assert loading.names == ["a"]
+    is_empty(house)
+    house.unload("a")
+    assert (house.engine.models.loaded, house._opened) == ({}, {})
+
+
+def test_a_model_that_cannot_be_opened_is_tried_again(house: House, loading: Loading) -> None:
+    loading.faults.append(StudioloError("the disk is away"))
+
+    async def work() -> None:
+        waiting = [asyncio.create_task(answered(house, ask())) for _ in range(5)]
+        await begun(loading)
+        loading.gate.set()
+        done = await asyncio.gather(*waiting, return_exceptions=True)
+        assert any(isinstance(each, StudioloError) for each in done)
+        await answered(house, ask())
+
+    asyncio.run(work())
+    is_empty(house)
+
+
+def test_a_house_that_is_closed_meanwhile_answers_no_more(loading: Loading) -> None:
+    house = opened()
+
+    async def work() -> None:
+        waiting = [asyncio.create_task(answered(house, ask(model=m))) for m in ("a", "b", "a")]
+        await begun(loading)
+        await asyncio.to_thread(house.close)
+        loading.gate.set()
+        for each in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(each, RequestCancelledError)
+        for model in ("a", "vectors"):
+            with pytest.raises(RequestCancelledError):
+                await answered(house, ask(model=model))
+
+    asyncio.run(work())
+    with pytest.raises(RequestCancelledError):
+        house.load("b")
+
+
+def test_a_model_that_is_unloaded_is_really_gone(narrow: House) -> None:
+    async def use(name: str) -> weakref.ref[LanguageModel]:
+        await answered(narrow, ask(model=name, regex="a+", n=2))  # a compiled constraint too
+        async with narrow.use(name) as model:
+            assert isinstance(model, LanguageModel)
+            return weakref.ref(model)
+
+    gc.collect()
+    gc.disable()
+    try:
+        first = asyncio.run(use("a"))
+        assert first() is not None
+        asyncio.run(use("b"))  # takes the room of a
+        assert (first(), list(narrow.engine.models.loaded)) == (None, ["b"])
+        second = asyncio.run(use("b"))
+        narrow.unload("b")
+        assert (second(), narrow.engine.models.loaded, narrow._opened) == (None, {}, {})
+    finally:
+        gc.enable()
+    narrow.unload("nobody")
+    with (
+        pytest.raises(MemoryLimitError, match="Choose a smaller model"),
+        opened(model_memory=9) as h,
+    ):
+        asyncio.run(answered(h, ask()))
+
+
+def test_who_is_patient_waits_for_the_room_that_others_have(narrow: House) -> None:
+    async def work() -> None:
+        async with narrow.tell(ask(**LONG)) as answer:
+            events = aiter(answer)
+            await anext(events)
+            with pytest.raises(BusyError, match=r"in use are a \("):
+                await answered(narrow, ask(model="b"))
+            patient = asyncio.create_task(answered(narrow, ask(model="b"), patient=True))
+            await asyncio.sleep(0.1)
+            assert not patient.done()
+        choices, _ = await patient
+        assert choices[0].text
+
+    asyncio.run(work())
+    is_empty(narrow)
+
+
+def test_a_full_queue_is_told_or_waited_for() -> None:
+    gate = threading.Event()
+    with opened(pace=Pace(live=2, waiting=2)) as house:
+
+        async def work() -> None:
+            async with house.use("a"):
+                request = TokenRequest((5,), 1, Decoding())
+                house.engine.submit("a", request, watch=lambda _: gate.wait(30))
+            while not house.engine.loop.scheduler.memory.used:
+                await asyncio.sleep(0)
+            first = [asyncio.create_task(answered(house, ask())) for _ in range(2)]
+            await asyncio.sleep(0)
+            with pytest.raises(BusyError, match="Try again"):
+                await answered(house, ask())
+            patient = asyncio.create_task(answered(house, ask(n=8), patient=True))
+            await asyncio.sleep(0.1)
+            gate.set()
+            assert len((await patient)[0]) == 8
+            await asyncio.gather(*first)
+
+        asyncio.run(work())
+        is_empty(house)
+
+
+def test_leaving_at_any_moment_leaves_nothing_behind(house: House) -> None:
+    rng = random.Random(7)
+    kinds: list[dict[str, Any]] = [
+        LONG, {**LONG, "n": 5, "log_probs": 1}, {"beams": 4, **LONG, "temperature": 1.0},
+        {"regex": "(a|b)+", **LONG}, {"n": 9, "stop": "e"},
+    ]  # fmt: skip
+
+    async def leave(i: int) -> None:
+        house_events = 0
+        async with house.tell(ask(**{"seed": i, **kinds[i % len(kinds)]})) as answer:
+            if i % 3 == 0:
+                return
+            async for _ in answer:
+                house_events += 1
+                if house_events > i % 11:
+                    break
+
+    async def work() -> None:
+        tasks = [asyncio.create_task(leave(i)) for i in range(150)]
+        for _ in range(len(tasks)):
+            await asyncio.sleep(rng.choice([0, 0, 0, 0.002]))
+            if rng.random() < 0.7:
+                rng.choice(tasks).cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        vectors = asyncio.create_task(house.embed("vectors", ["x"] * 600))
+        await asyncio.sleep(0.02)
+        vectors.cancel()
+        await asyncio.gather(vectors, return_exceptions=True)
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(work())
+    is_empty(house)
+    choices, _ = asyncio.run(answered(house, ask()))
+    assert choices[0].text
+    house.unload("a")
+
+
+def test_what_prompts_begin_with_is_shared_by_one_client_alone() -> None:
+    prompt = "the cat sat on the mat " * 12  # 84 tokens or so
+
+    async def cached(house: House, *clients: str, **options: Any) -> list[int]:
+        known = []
+        for client in clients:
+            _, outcome = await answered(house, ask(prompt, **options), client=client)
+            known.append(outcome.cached_tokens)
+        return known
+
+    with opened(prefix_memory=10_000_000) as house:
+        length = len(house_lm(house).tokenizer.encode(prompt))
+        pages = (length - 1) // 32 * 32
+        assert pages >= 32
+        assert asyncio.run(cached(house, "x", "x", "y", "", "y")) == [0, pages, 0, 0, pages]
+        # Of several samples, what the first has read is not known beforehand.
+        assert asyncio.run(cached(house, "z", "z", n=4)) == [0, pages]
+        assert asyncio.run(cached(house, "w", "w", beams=2)) == [0, pages]
+        prefix = house_lm(house).model.prefix
+        assert isinstance(prefix, PrefixCache)
+        assert 0 < prefix.nbytes <= 10_000_000
+        kept = weakref.ref(prefix)
+        del prefix
+        house.unload("a")
+        gc.collect()
+        assert kept() is None
+    with opened() as house:
+        assert asyncio.run(cached(house, "x", "x")) == [0, 0]
+
+
+def house_lm(house: House) -> LanguageModel:
+    house.load("a")
+    found = house._opened["a"]
+    assert isinstance(found, LanguageModel)
+    return found
+
+
+class Far:
+    """A model elsewhere that says who asks."""
+
+    @asynccontextmanager
+    async def tell(self, ask: TextAsk, *, client: str) -> AsyncIterator[Answer]:
+        events: list[Event] = [Piece(0, f"{client} asks {ask.prompt!r}"), Ended(0, "stop")]
+        yield Told(events)
+
+
+def test_a_model_elsewhere_is_asked_and_listed(models: Path) -> None:
+    with opened(elsewhere={"far": Far(), "b": Far()}) as house:
+        choices, _ = asyncio.run(answered(house, ask(model="far"), client="me"))
+        assert choices[0].text == "me asks 'the cat'"
+        known = house.known()
+        assert [(name, owner) for name, _, owner in known] == [
+            ("a", "studiolo"), ("b", "elsewhere"), ("far", "elsewhere"), ("vectors", "studiolo"),
+        ]  # fmt: skip
+        assert known[0][1] == int((models / "models" / "a").stat().st_mtime)
+        choices, _ = asyncio.run(answered(house, ask(model="b"), client="me"))
+        assert choices[0].text == "me asks 'the cat'"
+        assert house.engine.models.loaded == {}
+        with pytest.raises(InvalidRequestError, match="far answers elsewhere"):
+            asyncio.run(house.embed("far", ["x"]))
+        with pytest.raises(UnknownModelError, match="Did you mean far"):
+            asyncio.run(answered(house, ask(model="fer")))
