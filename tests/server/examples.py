@@ -34,7 +34,8 @@ def run_examples(page: str, served: Served) -> dict[str, Any]:
                 code = code.replace(theirs, ours)
             # The lines of the page, for whoever reads the traceback.
             lines = text.count("\n", 0, block.start(1))
-            exec(compile("\n" * lines + code, str(DOCS / page), "exec"), names)
+            whole = compile("\n" * lines + code, str(DOCS / page), "exec", dont_inherit=True)
+            exec(whole, names)
     finally:
         for value in names.values():
             close = getattr(value, "close", None)
