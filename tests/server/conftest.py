@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from studiolo.bundle.pull import pull
-from tests.server.serving import Served, serving
+from tests.server.serving import Served, roomy, serving
 
 
 @pytest.fixture(scope="session")
@@ -21,17 +19,9 @@ def tiny_home(
     path = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STUDIOLO_HOME", str(path))
-        pull(f"{_roomy(tiny, path)}/", name="tiny")
+        pull(f"{roomy(tiny, path)}/", name="tiny")
         pull(f"{tiny_encoder}/", name="tiny-encoder")
         yield path
-
-
-def _roomy(tiny: str, path: Path) -> Path:
-    """The tiny model with a context that holds offered tools."""
-    roomy = shutil.copytree(tiny, path / "roomy")
-    config = json.loads((roomy / "config.json").read_text())
-    (roomy / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
-    return roomy
 
 
 @pytest.fixture(scope="package")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import socket
 import threading
 import time
@@ -91,6 +93,14 @@ class Served:
         finally:
             free.set()
             del model.advance
+
+
+def roomy(tiny: str, path: Path) -> Path:
+    """The tiny model, copied into ``path``, with a context that holds offered tools."""
+    copied = shutil.copytree(tiny, path / "roomy")
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 4096}))
+    return copied
 
 
 def received(link: socket.socket) -> bytes:

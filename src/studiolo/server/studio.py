@@ -28,7 +28,7 @@ class Studio:
     @classmethod
     def of(cls, settings: Settings, house: House, records: Records) -> Studio:
         """With limits that ask ``records`` what was spent."""
-        room = Room(settings.requests, settings.bodies)
+        room = Room(settings.requests, max(settings.bodies, settings.max_body))
         limiter = Limiter(records.ledger.spent)
         jobs = Jobs(settings, house, records, limiter, lambda: room.count)
         return cls(settings, house, records, limiter, room, jobs)
