@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from studiolo.record.batches import Batch
+from studiolo.record.contents import Contents
 from studiolo.record.records import Records
 from studiolo.record.uploads import Uploads
 from studiolo.server.claims import Claims
@@ -235,6 +237,20 @@ def test_records_that_come_back_are_asked_again(
         batch = begun(studio, 1)
         studio.jobs.start()
         assert ended(studio, batch).status == "completed"
+
+
+def test_contents_go_when_their_time_is_over(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept: list[float] = []
+    monkeypatch.setattr(Contents, "sweep", lambda self, now: swept.append(now))
+    monkeypatch.setattr("studiolo.server.jobs.POLL", 0.001)
+    with server(str(tmp_path / "records.db"), house, tmp_path) as studio:
+        eventually(lambda: len(swept) == 1)
+        looked = studio.jobs._swept
+        studio.jobs._swept = looked - 600
+        eventually(lambda: len(swept) == 2)
+    assert abs(swept[0] - time.time()) < 60
 
 
 def test_a_worker_that_never_began_ends_too(house: House, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import studiolo
 from studiolo.errors import RequestCancelledError
 from studiolo.task.answering import Answerer
-from studiolo.task.openai import CHAT, COMPLETIONS, EMBEDDINGS, Url
+from studiolo.task.openai import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Url
 
 MEMORY = 500_000_000
 SAID = [{"role": "user", "content": "the rain"}]
@@ -51,6 +51,22 @@ def test_an_answer_is_what_the_model_says(answerer: Answerer, lm: studiolo.Langu
     assert chat[1]["choices"][0]["message"]["content"] == answer.text
     found = lm.generate("the cat", max_tokens=9, beams=3, n=2, stop="e")
     assert [c["text"] for c in beams[1]["choices"]] == [found.text, found.alternatives[0].text]
+
+
+def test_a_response_and_receipts(answerer: Answerer, lm: studiolo.LanguageModel) -> None:
+    body = {"input": "the rain", "max_output_tokens": 9, "receipt": True}
+    (status, made), (_, chat) = ask(
+        answerer, (RESPONSES, body), (CHAT, {"messages": SAID, "max_tokens": 9, "receipt": True})
+    )
+    expected = lm.chat(SAID, max_tokens=9, seed=3)
+    assert status == 200
+    assert made["output"][0]["content"][0]["text"] == expected.text
+    receipt = lm.receipt(expected).model_dump(mode="json", exclude_none=True)
+    assert made["receipt"] == chat["receipt"] == receipt
+    assert (made["id"], made["created_at"], made["store"]) == ("resp_7", 5, False)
+    for field, value in (("previous_response_id", "resp_1"), ("store", True), ("stream", True)):
+        ((status, wrong),) = ask(answerer, (RESPONSES, {"input": "x", field: value}))
+        assert (status, wrong["error"]["param"]) == (400, field)
 
 
 def test_a_vector_is_the_encoders(answerer: Answerer, tiny_encoder: str) -> None:

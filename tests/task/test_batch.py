@@ -151,6 +151,18 @@ def test_any_line_is_read_or_is_an_error(data: bytes) -> None:
     assert (read.error is None) == (read.body is not None)
 
 
+def test_requests_of_two_jobs_are_told_apart_and_draw_alike(tmp_path: Path) -> None:
+    (tmp_path / "in").write_bytes(b"\n".join(line(f"c{i}") for i in range(3)))
+    found = []
+    for salt in ("", "one ", "two "):
+        out = tmp_path / f"out{salt}"
+        with Batch(tmp_path / "in", out, model="m", encoder="e", salt=salt) as job:
+            asyncio.run(job.run(Echo().answer))
+        found.append([each["response"] for each in results(out).values()])
+    assert len({each["request_id"] for job in found for each in job}) == 9
+    assert len({each["body"]["seed"] for job in found for each in job}) == 3
+
+
 def test_wrong_lines_do_not_stop_a_job_and_have_their_one_result(tmp_path: Path) -> None:
     lines = [
         line("a"),

@@ -7,6 +7,7 @@ followed by any other, or by itself. Results go to a journal before they count
 (:mod:`studiolo.task.batch`), so that no line is lost, or answered twice in the output.
 
 A batch that cannot be carried out fails and says why; what may be better later is tried again.
+Between batches the worker deletes contents whose time is over.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ POLL = 2.0
 """Seconds between two looks for what another server may have left."""
 BEAT = 2.0
 """Seconds between two signs of life."""
+SWEEP = 600.0
+"""Seconds between two looks for contents whose time is over."""
 WINDOW = 32
 """Lines under way at once: some places are always left for those who wait."""
 MAX_LINES = 50_000
@@ -84,6 +87,7 @@ class Jobs:
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(8)}"
         self._tries: Counter[str] = Counter()
         self._closing = False
+        self._swept = -SWEEP
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._news = asyncio.Event()
@@ -123,6 +127,9 @@ class Jobs:
 
     async def _look(self) -> bool:
         """Work on a batch, if there is one; whether to look again at once."""
+        if time.monotonic() - self._swept >= SWEEP:
+            self._swept = time.monotonic()
+            self._records.contents.sweep(time.time())
         self._claims.release(self._records.batches)
         batch = self._records.batches.claim(self._name)
         if batch is None:

@@ -24,6 +24,7 @@ from studiolo.server.context import Caller, Context
 from studiolo.server.keeping import keep
 from studiolo.server.limits import Limiter, LimitError
 from studiolo.server.metering import count
+from studiolo.server.replies import ending
 from studiolo.server.settings import Settings
 from studiolo.task.answering import Answers
 from studiolo.task.asking import Answer, Choices, Ended, Event, Outcome, TextAsk
@@ -158,11 +159,13 @@ class _Heard:
         self.choices, self.reasons = Choices(), set[str]()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        async for event in self._answer:
-            self.choices.hear(event)
-            if isinstance(event, Ended):
-                self.reasons.add(event.reason)
-            yield event
+        events = aiter(self._answer)
+        async with ending(events):
+            async for event in events:
+                self.choices.hear(event)
+                if isinstance(event, Ended):
+                    self.reasons.add(event.reason)
+                yield event
 
     @property
     def outcome(self) -> Outcome:
