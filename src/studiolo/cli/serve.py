@@ -7,7 +7,9 @@ Ctrl-C and SIGTERM let no request in any more, wait for those under way, and the
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +23,7 @@ from studiolo.errors import InvalidRequestError, StudioloError
 
 if TYPE_CHECKING:
     from studiolo.record.records import Records
+    from studiolo.server.opening import Opening
     from studiolo.server.studio import Studio
 
 UNKNOWN_MEMORY = 4_000_000_000
@@ -80,10 +83,26 @@ def serve(
             help="What the machine draws while it computes, where its processors do not tell.",
         ),
     ] = 0.0,
+    on: Annotated[
+        str | None, typer.Option(metavar="ray", help="Serve replicas on a Ray cluster.")
+    ] = None,
+    replicas: Annotated[int, typer.Option(min=1, help="Replicas, with --on ray.")] = 1,
+    max_replicas: Annotated[
+        int | None,
+        typer.Option(min=1, help="Up to so many under load, with --on ray; by default no more."),
+    ] = None,
+    target: Annotated[
+        float,
+        typer.Option(min=0.1, help="Requests to a replica at once, beyond which there are more."),
+    ] = 16.0,
 ) -> None:
     """Answer the clients of OpenAI and others over HTTP."""
     from studiolo.server.settings import Settings
 
+    if on not in (None, "ray"):
+        raise InvalidRequestError("on", f"must be ray, not {on!r}")
+    if on is None and (replicas != 1 or max_replicas is not None):
+        raise InvalidRequestError("replicas", "need --on ray")
     models = model or [STARTER]
     settings = Settings(
         model=models[0],
@@ -110,7 +129,13 @@ def serve(
         )
         for name in opening.here:
             fetch(name)
-        _run(opening.open(kept, ending), listening, host)
+        if on is None:
+            _run(opening.open(kept, ending), listening, host)
+        else:
+            port = listening.getsockname()[1]
+            ending.close()  # replicas open the records and the port themselves
+            listening.close()
+            _run_on_ray(opening, records, (replicas, max_replicas, target), host, port)
     note("Stopped.")
 
 
@@ -151,7 +176,32 @@ def _records(url: str | None) -> Records:
 def _run(studio: Studio, listening: socket.socket, host: str) -> None:
     from studiolo.server.running import Server
 
-    def ready(port: int) -> None:
-        print(f"Studiolo is ready at http://{shown(host)}:{port}", flush=True)
+    Server(studio, lambda port: _say_ready(host, port)).run(sockets=[listening])
 
-    Server(studio, ready).run(sockets=[listening])
+
+def _run_on_ray(
+    opening: Opening,
+    records: str | None,
+    scaling: tuple[int, int | None, float],
+    host: str,
+    port: int,
+) -> None:
+    from studiolo.server.replicas import Scaling, run_replicas
+
+    least, most, target = scaling
+    stopped = threading.Event()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: stopped.set())
+    run_replicas(
+        opening,
+        records,
+        Scaling(least, most or least, target),
+        host,
+        port,
+        lambda port: _say_ready(host, port),
+        stopped.wait,
+    )
+
+
+def _say_ready(host: str, port: int) -> None:
+    print(f"Studiolo is ready at http://{shown(host)}:{port}", flush=True)

@@ -1,9 +1,9 @@
 """``/metrics``: what a server does, in numbers for Prometheus.
 
 Notable choices. *Every label is bounded*: an address is its route's, a model's name counts only
-once a model has answered to it, or if it is one elsewhere, and beyond so many it is ``other``. *A registry to each
-application*: two in one process do not mix. What can be read off when it is asked for (queues,
-memory) is not counted along. Needs the scope ``usage``.
+once a model has answered to it, or if it is one elsewhere, and beyond so many it is ``other``. *A
+registry to each application*: two in one process do not mix. What can be read off when it is asked
+for (queues, memory) is not counted along. Needs the scope ``usage``.
 """
 
 from __future__ import annotations
