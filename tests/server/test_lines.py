@@ -89,6 +89,19 @@ def test_what_is_wrong_is_in_the_records_too(studio: Studio) -> None:
     assert (entry.status, entry.error, entry.user) == (400, "InvalidRequestError", None)
 
 
+def test_a_fault_of_ours_is_logged_without_its_words(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*args: Any, **options: Any) -> Any:
+        raise ZeroDivisionError("the rain")
+
+    monkeypatch.setattr(studio.house, "tell", broken)
+    status, body = asyncio.run(answer(made(studio)))
+    assert status == 500
+    assert "ZeroDivisionError" in caplog.text
+    assert "the rain" not in f"{caplog.text} {body}"
+
+
 def test_vectors_are_counted(studio: Studio) -> None:
     status, body = asyncio.run(answer(made(studio), url=EMBEDDINGS, body={"input": "cat"}))
     assert status == 200

@@ -83,7 +83,11 @@ class Lines:
             return await self._embed(context, name, texts, truncate)
 
         answers = Answers(
-            model=self._settings.model, encoder=self._settings.encoder, tell=tell, embed=embed
+            model=self._settings.model,
+            encoder=self._settings.encoder,
+            tell=tell,
+            embed=embed,
+            failed=context.failed,
         )
         async with self._door:
             await self._wait(key)
@@ -93,7 +97,6 @@ class Lines:
         finally:
             self._count -= 1
         context.status = status
-        context.error = None if status == 200 else str(made["error"]["code"])
         self._records.ledger.note(context.entry())
         return status, made
 

@@ -35,11 +35,21 @@ Embed = Callable[[str, Sequence[Text], bool], Awaitable[tuple[Sequence[Tensor], 
 class Answers:
     """Answers with ``tell`` and ``embed``.
 
-    ``model``, ``encoder``: for requests that name none, to make texts and vectors.
+    ``model``, ``encoder``: for requests that name none, to make texts and vectors. ``failed`` is
+    shown every error that an answer tells of.
     """
 
-    def __init__(self, *, model: str, encoder: str, tell: Tell, embed: Embed) -> None:
+    def __init__(
+        self,
+        *,
+        model: str,
+        encoder: str,
+        tell: Tell,
+        embed: Embed,
+        failed: Callable[[Exception], object] = lambda error: None,
+    ) -> None:
         self._model, self._encoder, self._tell, self._embed = model, encoder, tell, embed
+        self._failed = failed
 
     async def answer(
         self, url: Url, body: Mapping[str, Any], *, id: str, seed: int, created: int
@@ -54,6 +64,7 @@ class Answers:
         except RequestCancelledError:
             raise
         except Exception as error:  # of this request, whatever it is
+            self._failed(error)
             return status_of(error), body_of(error)
 
     async def _answer(
