@@ -227,7 +227,7 @@ class TestOnRayServe:
     def test_two_replicas_serve_and_one_is_killed(self, tmp_path: Path) -> None:
         pytest.importorskip("ray.serve", exc_type=ImportError)
         port = free_port()
-        command = [
+        command: list[str | Path] = [
             *(Path(sys.executable).with_name("studiolo"), "serve", "--port", str(port)),
             *("--model", "tiny", "--device", "cpu"),
             *("--records", str(tmp_path / "records.db"), "--replicas", "2", "--on", "ray"),
