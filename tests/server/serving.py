@@ -75,6 +75,11 @@ class Served:
         """Requests that the engine has."""
         return self.studio.house.engine.loop.scheduler.jobs
 
+    @property
+    def waiting(self) -> int:
+        """Those of them that wait for their turn."""
+        return sum(len(lane.queue) for lane in self.studio.house.engine.loop.scheduler.lanes())
+
     @contextmanager
     def braked(self, name: str = "tiny") -> Iterator[threading.Semaphore]:
         """Has a model take a step only when the semaphore is released, until the block is left."""

@@ -22,11 +22,11 @@ class Settings:
 
     ``open_``: let in requests without a key from anywhere, not from this machine alone.
     ``prices``: by model. ``watts``: that the machine draws while it computes, for estimates.
-    ``max_body``: bytes of one body; ``bodies``: of all that are under way, or one if that is more. ``requests``: under
-    way at once; ``connections``: open at once, also those that ask for nothing. ``slow``: seconds
-    after which a client that neither sends nor takes what it should is given up. ``drain``:
-    seconds that requests under way have when the server is told to stop. ``lag``: seconds that a
-    row of the records may wait before something is wrong.
+    ``max_body``: bytes of one body; ``bodies``: of all under way, or of one if that is more.
+    ``requests``: under way at once; ``connections``: open at once, also those that ask for
+    nothing. ``slow``: seconds after which a client that neither sends nor takes what it should is
+    given up. ``drain``: seconds that requests under way have when the server is told to stop.
+    ``lag``: seconds that a row of the records may wait before something is wrong.
     """
 
     model: str
