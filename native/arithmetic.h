@@ -397,6 +397,60 @@ void embed(const Matrix& m, int32_t row, float factor, float* dst, int size) {
   }
 }
 
+// --- adapters -----------------------------------------------------------------------------------
+
+// R rows of one adapter, N ranks at once, so that their sums fit registers.
+template <int R>
+void shrink_rows(const Update& u, const float* const* src, int size, int rank, float* const* low) {
+  constexpr int N = H > 2 ? 1 : RANKS / H;
+  const int64_t k = padded(size, BLOCK);
+  for (int j = rank; j < rank + RANKS; j += N) {
+    F sum[R][N][H] = {};
+    for (int i = 0; i < size; i += BLOCK)
+      UNROLL for (int h = 0; h < H; h++)
+        UNROLL for (int n = 0; n < N; n++) {
+          F weight = load<F>(u.down + (j + n) * k + i + h * WIDTH);
+          UNROLL for (int r = 0; r < R; r++)
+            sum[r][n][h] = fused(some(src[r] + i, size - i, h, 0.0f), weight, sum[r][n][h]);
+        }
+    for (int r = 0; r < R; r++)
+      for (int n = 0; n < N; n++) low[r][j + n] = folded(sum[r][n]) * u.scale;
+  }
+}
+
+template <int R>
+void expand_rows(const Update& u, const float* const* low, float* const* dst, int64_t begin,
+                 int64_t end) {
+  for (int64_t block = begin; block < end; block++) {
+    const float* up = u.up + block * u.rank * BLOCK;
+    F sum[R][H] = {};
+    for (int j = 0; j < u.rank; j++)
+      UNROLL for (int h = 0; h < H; h++) {
+        F weight = load<F>(up + j * BLOCK + h * WIDTH);
+        UNROLL for (int r = 0; r < R; r++) sum[r][h] = fused(all(low[r][j]), weight, sum[r][h]);
+      }
+    UNROLL for (int r = 0; r < R; r++)
+      UNROLL for (int h = 0; h < H; h++) {
+        float* to = dst[r] + block * BLOCK + h * WIDTH;
+        save(to, load<F>(to) + sum[r][h]);
+      }
+  }
+}
+
+void shrink(const Update& u, const float* const* src, int count, int size, int rank,
+            float* const* low) {
+  constexpr void (*of[])(const Update&, const float* const*, int, int, float* const*) = {
+      shrink_rows<1>, shrink_rows<2>, shrink_rows<3>, shrink_rows<SHARING>};
+  of[count - 1](u, src, size, rank, low);
+}
+
+void expand(const Update& u, const float* const* low, int count, float* const* dst, int64_t begin,
+            int64_t end) {
+  constexpr void (*of[])(const Update&, const float* const*, float* const*, int64_t, int64_t) = {
+      expand_rows<1>, expand_rows<2>, expand_rows<3>, expand_rows<SHARING>};
+  of[count - 1](u, low, dst, begin, end);
+}
+
 // --- rows ---------------------------------------------------------------------------------------
 
 void quantize(const float* src, int size, Slot x, int row) {
@@ -669,5 +723,5 @@ void attend(const Rows& rows, int head, int count, float scale, float* scratch) 
 }
 }  // namespace
 
-extern const Kernels KERNELS{LEVEL,          embed,  norm,  quantize, linear,
-                             linear_scratch, rotate, store, attend,   lanes::QUERIES, gate};
+extern const Kernels KERNELS{LEVEL,  embed,  norm,  quantize, linear, linear_scratch, shrink,
+                             expand, rotate, store, attend,   lanes::QUERIES,         gate};

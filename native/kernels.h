@@ -58,6 +58,9 @@ struct Rows {
   int next_first, next_until;
 };
 
+constexpr int SHARING = 4;  // rows of one adapter that are taken together, at most
+constexpr int RANKS = 4;    // ranks that an update is padded to
+
 struct Kernels {
   const char* name;
   void (*embed)(const Matrix&, int32_t row, float factor, float* dst, int size);
@@ -68,6 +71,12 @@ struct Kernels {
   void (*linear)(const Matrix&, Slot, int rows, Target, const float* bias, int64_t begin,
                  int64_t end, uint8_t* scratch);
   int64_t (*linear_scratch)(const Matrix&);
+  // Ranks [rank, rank + RANKS) of `count` rows of `size` floats, at most SHARING, into `low`.
+  void (*shrink)(const Update&, const float* const* src, int count, int size, int rank,
+                 float* const* low);
+  // Blocks [begin, end) of 16 outputs, added to `dst`.
+  void (*expand)(const Update&, const float* const* low, int count, float* const* dst,
+                 int64_t begin, int64_t end);
   void (*rotate)(float* head, const float* turn, int size);
   void (*store)(const float* key, const float* value, const Past&, int head, int position);
   // `count` query heads that share a key-value head; scratch: `queries` * padded(until, 16) floats.

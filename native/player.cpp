@@ -66,6 +66,11 @@ class Arena {
   size_t size_ = 0, taken_ = 0;
 };
 
+// Rows that have the same adapter.
+struct Group {
+  int adapter, count, rows[SHARING];
+};
+
 struct Play {
   const Tape& tape;
   const Step& step;
@@ -76,6 +81,10 @@ struct Play {
   Slot* slots;
   uint8_t** scratch;
   std::atomic<int64_t>* dealt;  // of each operation: portions given out so far
+  Group* groups;
+  int group_count;
+  float* low;  // what SHRINK makes: of each row, of each of `products`, [low_width]
+  int products, low_width;
 
   float* at(int buffer, int64_t row, int column) const {
     return buffers[buffer] + row * tape.buffer_width[buffer] + column;
@@ -154,6 +163,48 @@ struct Play {
       int64_t end = begin + portion < blocks ? begin + portion : blocks;
       level.linear(m, x, count, Target{to, stride, op.accumulate != 0}, (const float*)op.p1, begin,
                    end, scratch[thread]);
+      if (op.site >= 0) expand(op, to, stride, begin, end);
+    }
+  }
+
+  void expand(const Op& op, float* to, int64_t stride, int64_t begin, int64_t end) const {
+    for (int g = 0; g < group_count; g++) {
+      const Group& group = groups[g];
+      const Update& update = step.updates[group.adapter][op.site];
+      const float* from[SHARING];
+      float* dst[SHARING];
+      for (int r = 0; r < group.count; r++) {
+        from[r] = low_at(group.rows[r], op.flag);
+        dst[r] = to + group.rows[r] * stride;
+      }
+      if (update.rank) level.expand(update, from, group.count, dst, begin, end);
+    }
+  }
+
+  float* low_at(int row, int product) const {
+    return low + ((int64_t)row * products + product) * low_width;
+  }
+
+  void shrink(const Op& op, int64_t index) const {
+    const int parts = low_width / RANKS;
+    int64_t items = (int64_t)group_count * op.heads * parts, portion = items / (threads * 4);
+    portion = portion < 1 ? 1 : portion;
+    for (;;) {
+      int64_t begin = dealt[index].fetch_add(portion);
+      if (begin >= items) return;
+      for (int64_t item = begin; item < begin + portion && item < items; item++) {
+        const Group& group = groups[item / parts / op.heads];
+        const int product = (int)(item / parts % op.heads), rank = (int)(item % parts) * RANKS;
+        const Update& update = step.updates[group.adapter][op.site + product];
+        if (rank >= update.rank) continue;
+        const float* from[SHARING];
+        float* to[SHARING];
+        for (int r = 0; r < group.count; r++) {
+          from[r] = at(op.src, group.rows[r], op.src_column);
+          to[r] = low_at(group.rows[r], product);
+        }
+        level.shrink(update, from, group.count, op.size, rank, to);
+      }
     }
   }
 
@@ -194,6 +245,9 @@ struct Play {
         linear(op, i, thread);
       } else if (op.kind == ATTEND) {
         attend(op, i, thread);
+      } else if (op.kind == SHRINK) {
+        if (group_count == 0) continue;
+        shrink(op, i);
       } else {
         int count = rows(op);
         for (int r = count * thread / threads; r < count * (thread + 1) / threads; r++) row(op, r);
@@ -202,6 +256,23 @@ struct Play {
     }
   }
 };
+
+// Rows by their adapter, SHARING at most together; `open`: one number for each adapter.
+int grouped(const Step& step, Group* groups, int* open) {
+  int count = 0;
+  for (int a = 0; a < step.adapter_count; a++) open[a] = -1;
+  for (int r = 0; step.adapter && r < step.rows; r++) {
+    const int a = step.adapter[r];
+    if (a < 0) continue;
+    if (open[a] < 0 || groups[open[a]].count == SHARING) {
+      open[a] = count;
+      groups[count++] = Group{a, 0, {}};
+    }
+    Group& group = groups[open[a]];
+    group.rows[group.count++] = r;
+  }
+  return count;
+}
 
 void play_part(void* play, int thread) { ((const Play*)play)->work(thread); }
 
@@ -237,13 +308,16 @@ int32_t studiolo_play(const Tape* tape, const Step* step, const char* name, int3
   const Kernels* level = level_named(name);
   if (!level) return -1;
   std::lock_guard<std::mutex> lock(turn);
-  int64_t rows = step->rows, longest = 0, scratch = 0, total = 0;
+  int64_t rows = step->rows, longest = 0, scratch = 0, total = 0, products = 0;
   for (int r = 0; r < rows; r++) longest = step->until[r] > longest ? step->until[r] : longest;
   for (int i = 0; i < tape->op_count; i++)
     if (tape->ops[i].kind == LINEAR) {
       int64_t need = level->linear_scratch(*(const Matrix*)tape->ops[i].p0);
       scratch = need > scratch ? need : scratch;
+    } else if (tape->ops[i].kind == SHRINK) {
+      products = tape->ops[i].heads > products ? tape->ops[i].heads : products;
     }
+  const int64_t low_width = padded(step->rank, RANKS), adapted = step->adapter ? rows : 0;
   int64_t scores = level->queries * padded(longest, BLOCK) * 4;
   scratch = padded(scores > scratch ? scores : scratch, 64);
   for (int b = 0; b < tape->buffer_count; b++)
@@ -254,7 +328,9 @@ int32_t studiolo_play(const Tape* tape, const Step* step, const char* name, int3
   }
   total += threads * scratch + padded(tape->op_count * sizeof(std::atomic<int64_t>), 64) +
            padded(tape->buffer_count * sizeof(float*), 64) +
-           padded(tape->slot_count * sizeof(Slot), 64) + padded(threads * sizeof(uint8_t*), 64);
+           padded(tape->slot_count * sizeof(Slot), 64) + padded(threads * sizeof(uint8_t*), 64) +
+           padded(adapted * sizeof(Group), 64) + padded(step->adapter_count * sizeof(int), 64) +
+           padded(adapted * products * low_width * 4, 64);
   if (!arena.reserve(total)) return -1;
   arena.reset();
   float** buffers = (float**)arena.take(tape->buffer_count * sizeof(float*));
@@ -271,7 +347,11 @@ int32_t studiolo_play(const Tape* tape, const Step* step, const char* name, int3
     slots[s] = Slot{codes, scale, (float*)arena.take(rows * (k / 32) * 4), k};
   }
   for (int t = 0; t < threads; t++) scratches[t] = arena.take(scratch);
-  Play play{*tape, *step, *level, team(), threads, buffers, slots, scratches, dealt};
+  Group* groups = (Group*)arena.take(adapted * sizeof(Group));
+  int group_count = grouped(*step, groups, (int*)arena.take(step->adapter_count * sizeof(int)));
+  float* low = (float*)arena.take(adapted * products * low_width * 4);
+  Play play{*tape,  *step,       *level, team(),        threads,        buffers, slots, scratches,
+            dealt,  groups,      group_count, low,      (int)products,  (int)low_width};
   team().run(threads, play_part, &play);
   return 0;
 }

@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-enum { TAPE_VERSION = 3 };
+enum { TAPE_VERSION = 4 };
 
 // How a code of a weight is stored; signed codes are in two's complement.
 enum Codes { U4, S4, U5, S5, S6, S8, S12 };
@@ -36,11 +36,14 @@ enum Kind {
   ADD_TABLE,  // dst += row `position` of float table p0 [.., size]
   NORM,       // dst (+)= norm of src by weight p0, bias p1 (layer norm if there is one); f: eps
   QUANTIZE,   // activation slot dst = src [size]
-  LINEAR,     // dst (+)= activation slot src times matrix p0 + bias p1
+  LINEAR,     // dst (+)= activation slot src times matrix p0 + bias p1; then, of rows with an
+              // adapter, dst += its update `site`, the `flag`-th of the SHRINK before
   ROTATE,     // heads of src turned in place by rows of the rotation table `flag`
   STORE,      // keys at src, values at dst (both of one buffer), into layer `flag`
   ATTEND,     // dst = attention of queries src over layer `flag`; f: scale; window
   GATE,       // dst = activation `flag` of src, times what follows from a whole 16 on if heads == 2
+  SHRINK,     // of rows with an adapter: src [size] times the first matrices of the next `heads`
+              // products' updates, from `site` on; nothing, and no barrier, if no row has one
 };
 
 enum Activation { SILU, GELU, GELU_TANH, RELU };
@@ -53,7 +56,8 @@ typedef struct {
   int32_t src, dst;    // buffers or activation slots; as a destination, -1: the step's scores
   int32_t src_column, dst_column;
   int32_t size;        // of a row, or of a head
-  int32_t heads, kv_heads;
+  int32_t heads;
+  int32_t site;        // what adapters know a product by; -1: they do not
   int32_t flag;
   int32_t window;      // 0: unlimited
   float f;
@@ -76,16 +80,29 @@ typedef struct {
   int32_t heads, cached;
 } Tape;
 
+// A low-rank update of a product: dst += up (scale * (down src)).
+// down: [rank, padded to 4][inputs, padded to 16]; up: [n / 16][rank][16]; the padding is zero.
+typedef struct {
+  const float* down;
+  const float* up;
+  float scale;
+  int32_t rank;  // 0: none
+} Update;
+
 // One step. `until`: how many positions of its sequence a row sees. `pages`: for each sequence s,
 // addresses of its pages from pages[first_page[s]] on. `rotation[t]`: table t, [.., 2, head_size]
 // (cosines, signed sines), of which row r uses row rotation_row[r]. `scores`: [wanted_count][n].
+// `adapter`: of each row, -1: none; null if no row has one. `updates[a]`: of adapter a, by site;
+// `rank`: the largest of all.
 typedef struct {
   int32_t rows, wanted_count;
   const int32_t *token, *position, *until, *sequence, *first_page, *rotation_row, *wanted;
   void* const* pages;
   const float* rotation[2];
   float* scores;
-  int32_t score_width;
+  int32_t score_width, adapter_count, rank;
+  const int32_t* adapter;
+  const Update* const* updates;
 } Step;
 
 #define EXPORT __attribute__((visibility("default")))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from studiolo.nn.adapter import Adaptation, Adapter, Update
 from studiolo.nn.config import DecoderConfig
 from studiolo.nn.decoder import Decoder
 from studiolo.nn.lower import lower
@@ -102,6 +105,49 @@ def rows(tokens: Sequence[int]) -> Step:
     return Step(np.array(tokens, np.int32), at, at + 1, at * 0, at, pages=[[]])
 
 
+def random_adapter(
+    c: DecoderConfig, seed: int, ranks: Sequence[int] = (0, 1, 3, 8, 17), size: float = 1.0
+) -> Adapter:
+    """One that leaves some products as they are, and is of any rank at the others.
+
+    ``size``: of what it adds, when what it is added to has 1.
+    """
+    rng, updates = np.random.default_rng(seed), {}
+    mixed, kv = c.heads * c.head_size, c.kv_heads * c.head_size
+    products = {
+        "attention.qkv": (c.width, [mixed, kv, kv]),
+        "attention.out": (mixed, [c.width]),
+        "mlp.up": (c.width, [c.mlp_width] * (1 + c.gated)),
+        "mlp.down": (c.mlp_width, [c.width]),
+    }
+    for i in range(len(c.layers)):
+        for name, (inputs, parts) in products.items():
+            for part, outputs in enumerate(parts):
+                rank = int(rng.choice(ranks))
+                down, up = (
+                    torch.from_numpy(rng.normal(0, n**-0.5, (m, n)).astype(np.float32))
+                    for m, n in ((rank, inputs), (outputs, max(1, rank)))
+                )
+                if rank:
+                    scale = float(rng.uniform(0.5, 2.0)) * size
+                    updates[f"blocks.{i}.{name}", part] = Update(down, up, scale)
+    return Adapter(f"random-{seed}", f"{seed:064x}", updates)
+
+
+def merged(decoder: Decoder, adapter: Adapter) -> Decoder:
+    """The network whose weights have the adapter's products added to them."""
+    twin = copy.deepcopy(decoder)
+    c = decoder.config
+    kv = c.kv_heads * c.head_size
+    for (name, part), update in adapter.updates.items():
+        sizes = [c.heads * c.head_size, kv, kv] if name.endswith("qkv") else [c.mlp_width] * 2
+        begin, weight = sum(sizes[:part]), cast(Tensor, twin.get_submodule(name).weight)
+        with torch.no_grad():
+            change = update.up.double() @ update.down.double() * update.scale
+            weight[:, begin : begin + len(update.up)] += change.T.float()
+    return twin
+
+
 @dataclass
 class RandomNetwork:
     """Weights for any description of a decoder, drawn once and lowered for any player."""
@@ -148,13 +194,17 @@ class RandomNetwork:
 
 
 def read(
-    decoder: PackedDecoder, tokens: Sequence[int], *cuts: int, cache: PagedCache | None = None
+    decoder: PackedDecoder,
+    tokens: Sequence[int],
+    *cuts: int,
+    cache: PagedCache | None = None,
+    adapter: Adaptation | None = None,
 ) -> Tensor:
     """Scores of every token, read in pieces that end at ``cuts``."""
     cache = decoder.new_cache() if cache is None else cache
     ends = [*cuts, len(tokens)]
     pieces = [tokens[begin:end] for begin, end in zip([0, *cuts], ends, strict=True)]
-    return torch.cat([decoder.step([Piece(p, cache, len(p))])[0] for p in pieces])
+    return torch.cat([decoder.step([Piece(p, cache, len(p), adapter)])[0] for p in pieces])
 
 
 def bits(x: Tensor) -> Tensor:

@@ -13,7 +13,14 @@ import numpy as np
 
 from studiolo.nn import native
 from studiolo.nn.config import DecoderConfig, LayerConfig, RopeConfig
-from tests.nn.packs import ALL_FORMS, RandomNetwork, product, random_packed, read
+from tests.nn.packs import (
+    ALL_FORMS,
+    RandomNetwork,
+    product,
+    random_adapter,
+    random_packed,
+    read,
+)
 
 
 class Exact:
@@ -59,7 +66,9 @@ def main(library: str, cases: int) -> None:
             player = native.Native(level=level, threads=1 + case % 2)
             product(player, table, weight, tokens)
             text = rng.integers(0, 31, int(rng.integers(1, 60))).tolist()
-            read(network.on(player), text, *([len(text) // 2] if len(text) > 1 else []))
+            decoder = network.on(player)
+            worn = decoder.adapt(random_adapter(config, case)) if case % 4 else None
+            read(decoder, text, *([len(text) // 2] if len(text) > 1 else []), adapter=worn)
 
 
 if __name__ == "__main__":

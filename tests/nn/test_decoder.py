@@ -9,7 +9,9 @@ from torch import Tensor
 
 from studiolo.bundle.layout import load_decoder
 from studiolo.nn.decoder import Decoder
+from studiolo.nn.network import Piece
 from tests import reference
+from tests.nn.packs import merged, random_adapter
 
 LENGTH = 40  # past every sliding window (7) and every original context (16) of the models
 
@@ -114,6 +116,31 @@ def test_sequences_of_different_lengths_decode_together(name: str) -> None:
         for row, length, got in zip(ids, lengths, together, strict=True):
             alone = by_token(decoder, row[: length + step + 1], length)[-1]
             assert (got - alone).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama-biased-untied", "qwen2", "gemma3"])
+def test_each_sequence_is_read_with_its_own_adapter(name: str) -> None:
+    """As by weights to which its products are added; others, and those without, do not see them."""
+    decoder = load_decoder(reference.checkpoint(reference.make(name)))
+    adapters = [random_adapter(decoder.config, seed) for seed in (1, 2)]
+    one, two = (decoder.adapt(each) for each in adapters)
+    exact = [decoder, *(merged(decoder, each) for each in adapters)]
+    ids = tokens(6, 12)
+    worn, caches = [None, one, two, one, None, two], [decoder.new_cache() for _ in ids]
+    with torch.no_grad():
+        expected = [
+            model.logits(model(row[None]))[0]
+            for row, model in zip(ids, (exact[i] for i in (0, 1, 2, 1, 0, 2)), strict=True)
+        ]
+        assert (expected[0] - exact[1].logits(exact[1](ids[:1]))[0]).abs().max() > 0.1
+        for begin, end in ((0, 5), (5, 6), (6, 12)):
+            pieces = [
+                Piece(row[begin:end].tolist(), cache, end - begin, each)
+                for row, cache, each in zip(ids, caches, worn, strict=True)
+            ]
+            for got, whole in zip(decoder.step(pieces), expected, strict=True):
+                assert (got - whole[begin:end]).abs().max() < 1e-4
+        assert torch.equal(decoder.logits(decoder(ids[:1]))[0], expected[0])
 
 
 def test_a_chunked_prompt_equals_a_whole_one() -> None:

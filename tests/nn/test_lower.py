@@ -30,7 +30,7 @@ def tape(name: str) -> Tape:
 
 def by_row(op: Op) -> bool:
     """Whether a thread does the same rows of it as of the operation before."""
-    return op.kind not in (Kind.LINEAR, Kind.ATTEND)
+    return op.kind not in (Kind.LINEAR, Kind.ATTEND, Kind.SHRINK)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -61,6 +61,22 @@ def test_every_part_fits_its_buffer_in_whole_blocks(name: str) -> None:
             assert op.matrix.inputs == got.slots[op.src]
     stored = [op.flag for op in got.ops if op.kind == Kind.STORE]
     assert stored == list(range(got.layers)) == [o.flag for o in got.ops if o.kind == Kind.ATTEND]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_product_but_the_head_can_be_adapted(name: str) -> None:
+    """From the floats that it reads in 16 bits, rounded just before; each has a site of its own."""
+    got = tape(name)
+    products = [op for op in got.ops if op.kind == Kind.LINEAR]
+    assert [op.site for op in products] == [*range(len(got.sites)), -1]
+    assert len(set(got.sites)) == len(got.sites) == got.layers * (6 + CONFIGS[name].gated)
+    for i, op in enumerate(got.ops):
+        if op.kind == Kind.SHRINK:
+            before, parts = got.ops[i - 1], got.ops[i + 1 : i + 1 + op.heads]
+            assert (before.kind, before.src, before.size) == (Kind.QUANTIZE, op.src, op.size)
+            assert {(part.kind, part.src) for part in parts} == {(Kind.LINEAR, before.dst)}
+            assert [part.site - op.site for part in parts] == [part.flag for part in parts]
+            assert [part.flag for part in parts] == list(range(op.heads))
 
 
 def test_sliding_layers_alone_have_a_window_and_angles_of_their_own() -> None:

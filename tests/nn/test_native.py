@@ -20,6 +20,7 @@ from torch import Tensor
 
 from studiolo.bundle.layout import load_packed
 from studiolo.nn import native
+from studiolo.nn.adapter import Adaptation, Adapter
 from studiolo.nn.config import DecoderConfig, LayerConfig, RopeConfig
 from studiolo.nn.native import Native, best_player, default_threads, levels, library
 from studiolo.nn.network import Piece
@@ -34,6 +35,7 @@ from tests.nn.packs import (
     bits,
     compiled,
     product,
+    random_adapter,
     random_packed,
     read,
     same,
@@ -271,6 +273,43 @@ def test_any_network_at_all(
     for level, threads in zip(levels(), (2, 1, 1), strict=False):
         decoder = network.on(Native(level=level, threads=threads), cached)
         assert same(read(decoder, tokens, *cuts), expected), level
+
+
+@compiled
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(network=networks(), seed=st.integers(0, 2**32), value=st.sampled_from([0.0, torch.inf]))
+def test_any_adapters_in_one_step(network: RandomNetwork, seed: int, value: float) -> None:
+    """Each sequence with its own or none, of any ranks, in any numbers beside each other.
+
+    One of them overflows, and spoils nothing of the others.
+    """
+    rng = np.random.default_rng(seed)
+    adapters = [None, *(random_adapter(network.config, int(rng.integers(1000))) for _ in range(4))]
+    overflowing = adapters[-1]
+    assert overflowing is not None
+    for update in overflowing.updates.values():
+        update.up[0, 0] += value
+    vocabulary = network.config.vocabulary
+    texts = [rng.integers(0, vocabulary, n).tolist() for n in rng.integers(1, 12, 9)]
+    wearing = rng.integers(0, len(adapters), len(texts)).tolist()
+    exact = network.on(Specification())
+    expected = [
+        read(exact, text, adapter=worn(exact, adapters[a]))
+        for text, a in zip(texts, wearing, strict=True)
+    ]
+    for level, threads in zip(levels(), (2, 1, 1), strict=False):
+        decoder = network.on(Native(level=level, threads=threads))
+        forms = [worn(decoder, each) for each in adapters]
+        pieces = [
+            Piece(text, decoder.new_cache(), len(text), forms[a])
+            for text, a in zip(texts, wearing, strict=True)
+        ]
+        for scores, alone in zip(decoder.step(pieces), expected, strict=True):
+            assert same(scores, alone), level
+
+
+def worn(decoder: PackedDecoder, adapter: Adapter | None) -> Adaptation | None:
+    return None if adapter is None else decoder.adapt(adapter)
 
 
 @compiled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,14 @@ from torch import Tensor
 from studiolo.bundle.layout import load_decoder, load_packed
 from studiolo.bundle.opening import OpenBundle
 from studiolo.bundle.store import open_installed
+from studiolo.nn.adapter import Adaptation
 from studiolo.nn.config import DecoderConfig, LayerConfig, RopeConfig
 from studiolo.nn.native import Native, best_player, levels
 from studiolo.nn.network import PAGE, Piece
 from studiolo.nn.packed_decoder import ROWS, PackedDecoder, PagedCache
 from studiolo.nn.tape import CACHED, Player
 from tests import reference
-from tests.nn.packs import FORMS, RandomNetwork, read, same
+from tests.nn.packs import FORMS, RandomNetwork, merged, random_adapter, read, same
 from tests.texts import prose, real_texts
 
 CONFIG = DecoderConfig(
@@ -57,32 +58,38 @@ class Reader:
     """A request on its way: what it reads, how far it is, and what it must come to."""
 
     tokens: list[int]
+    adapter: Adaptation | None
     expected: Tensor
     cache: PagedCache
     at: int = 0
 
 
 class Company:
-    """Requests that are read together in random portions by random players; every score is held
-    to what the request gets alone, read at once."""
+    """Requests that are read together in random portions by random players, with adapters and
+    without; every score is held to what the request gets alone, read at once."""
 
     def __init__(self, decoder: PackedDecoder, texts: list[list[int]], seed: int) -> None:
         self.decoder, self.rng = decoder, np.random.default_rng(seed)
         self.players = players()
-        self.alone = [(text, read(decoder, text)) for text in texts]
+        adapters = [decoder.adapt(random_adapter(decoder.config, i)) for i in range(3)]
+        worn = [None, *adapters, None]
+        self.alone = [
+            (text, worn[i % 5], read(decoder, text, adapter=worn[i % 5]))
+            for i, text in enumerate([*texts, *texts])
+        ]
         self.readers: list[Reader] = []
         self.compared = 0
 
     def join(self) -> None:
-        text, expected = self.alone[int(self.rng.integers(len(self.alone)))]
-        self.readers.append(Reader(text, expected, self.decoder.new_cache()))
+        text, worn, expected = self.alone[int(self.rng.integers(len(self.alone)))]
+        self.readers.append(Reader(text, worn, expected, self.decoder.new_cache()))
 
     def fork(self, reader: Reader) -> None:
         """At the end, or at a boundary of pages somewhere before it."""
         pages = reader.at // PAGE
         at = None if self.rng.random() < 0.5 or not pages else int(self.rng.integers(pages + 1))
         cache = reader.cache.fork(None if at is None else at * PAGE)
-        self.readers.append(Reader(reader.tokens, reader.expected, cache, cache.length))
+        self.readers.append(replace(reader, cache=cache, at=cache.length))
 
     def step(self, most: int) -> None:
         """``most``: requests in one step. Half of them decode, half read some of a prompt."""
@@ -92,7 +99,8 @@ class Company:
             left = len(reader.tokens) - reader.at
             count = 1 if self.rng.random() < 0.5 else int(self.rng.integers(1, left + 1))
             wanted = int(self.rng.integers(0, count + 1))
-            pieces.append(Piece(reader.tokens[reader.at : reader.at + count], reader.cache, wanted))
+            tokens = reader.tokens[reader.at : reader.at + count]
+            pieces.append(Piece(tokens, reader.cache, wanted, reader.adapter))
             readers.append(reader)
         player = self.players[int(self.rng.integers(len(self.players)))]
         decoder = PackedDecoder(self.decoder.config, self.decoder.tape, player)
@@ -242,6 +250,47 @@ def test_near_the_float_decoder(name: str) -> None:
         got.log_softmax(-1), expected.log_softmax(-1), log_target=True, reduction="batchmean"
     )
     assert float(divergence) < 1e-3
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama-biased-untied", "qwen2", "qwen3", "gemma3"])
+def test_an_adapter_is_near_weights_that_it_was_added_to(name: str) -> None:
+    """The float decoder's, with weights that are not rounded: as near as without an adapter."""
+    source = reference.checkpoint(reference.make(name))
+    ids = torch.randint(3, 97, (40,), generator=torch.Generator().manual_seed(1))
+    exact, packed = load_decoder(source), load_packed(source, best_player())
+    adapter = random_adapter(packed.config, 7)
+    changed = merged(exact, adapter)
+    with torch.no_grad():
+        plain, expected = (model.logits(model(ids[None]))[0] for model in (exact, changed))
+    got = read(packed, ids.tolist(), adapter=packed.adapt(adapter))
+    error, change = ((x - expected).norm() / expected.norm() for x in (got, plain))
+    assert 1e-4 < float(error) < 0.05
+    assert float(change) > 0.3
+
+
+def test_rows_with_adapters_that_are_not_played_at_once(tiny_network: PackedDecoder) -> None:
+    """A prompt that goes on in the next batch of rows, with its adapter and without neighbours'."""
+    rng = np.random.default_rng(4)
+    texts = [rng.integers(0, CONFIG.vocabulary, n).tolist() for n in (300, 400, 130)]
+    one, two = (tiny_network.adapt(random_adapter(CONFIG, seed)) for seed in (1, 2))
+    worn = [one, None, two]
+    pieces = [
+        Piece(text, tiny_network.new_cache(), len(text), each)
+        for text, each in zip(texts, worn, strict=True)
+    ]
+    for text, each, scores in zip(texts, worn, tiny_network.step(pieces), strict=True):
+        assert same(scores, read(tiny_network, text, 99, adapter=each))
+
+
+def test_an_adapter_that_changes_nothing_changes_nothing(tiny_network: PackedDecoder) -> None:
+    tokens = np.random.default_rng(5).integers(0, CONFIG.vocabulary, 20).tolist()
+    plain = read(tiny_network, tokens)
+    silent = random_adapter(CONFIG, 3, (8,))
+    for update in silent.updates.values():
+        update.up.zero_()
+    assert same(read(tiny_network, tokens, adapter=tiny_network.adapt(silent)), plain)
+    heard = tiny_network.adapt(random_adapter(CONFIG, 3, (8,)))
+    assert (read(tiny_network, tokens, adapter=heard) - plain).abs().max() > 0.1
 
 
 def test_keys_and_values_in_bfloat16_take_half_and_change_little() -> None:

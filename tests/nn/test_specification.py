@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from studiolo.nn import specification as spec
+from studiolo.nn.adapter import Update
 from studiolo.nn.config import RopeConfig
 from studiolo.nn.rope import turns
 from tests.nn.packs import ALL_FORMS, product, random_packed, same
@@ -252,6 +253,43 @@ def test_a_rotation_turns_pairs_by_their_angle() -> None:
     got = spec.rotate(x, table)
     assert torch.allclose(got.double(), expected, rtol=0, atol=2e-5)
     assert torch.equal(got[0], x[0])
+
+
+# --- adapters -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rank", "inputs", "outputs"), [(1, 1, 1), (8, 48, 33), (17, 577, 64)])
+def test_a_low_rank_update_is_two_products(rank: int, inputs: int, outputs: int) -> None:
+    update = Update(normal(rank, inputs), normal(outputs, rank, seed=1), 0.3)
+    x = normal(6, inputs, seed=2)
+    low = spec.shrink(x, update)
+    expected = x.double() @ update.down.double().T * float(np.float32(0.3))
+    assert torch.allclose(low.double(), expected, rtol=1e-5, atol=1e-5)
+    got = spec.expand(low, update)
+    assert torch.allclose(got.double(), expected @ update.up.double().T, rtol=1e-5, atol=1e-4)
+    assert same(spec.expand(spec.shrink(x[3:4], update), update), got[3:4])
+
+
+def test_the_order_of_an_update_s_sums_is_the_one_written_down() -> None:
+    """Products over 16 lanes, folded in halves; then rank by rank; each fused with its sum."""
+    x, update = normal(1, 40), Update(normal(3, 40, seed=1), normal(2, 3, seed=2), 1.7)
+    lows = []
+    for row in update.down.tolist():
+        lanes = [0.0] * 16
+        for i, (a, b) in enumerate(zip(x[0].tolist(), row, strict=True)):
+            lanes[i % 16] = exactly(a, b, lanes[i % 16])
+        while len(lanes) > 1:
+            half = len(lanes) // 2
+            pairs = zip(lanes[:half], lanes[half:], strict=True)
+            lanes = [float(np.float32(a + b)) for a, b in pairs]
+        lows.append(float(np.float32(lanes[0] * float(np.float32(1.7)))))
+    low = spec.shrink(x, update)
+    assert low[0].tolist() == lows
+    for output, row in zip(spec.expand(low, update)[0].tolist(), update.up.tolist(), strict=True):
+        total = 0.0
+        for a, b in zip(lows, row, strict=True):
+            total = exactly(a, b, total)
+        assert output == total
 
 
 # --- attention ------------------------------------------------------------------------------------

@@ -32,19 +32,24 @@ def test_activations_and_codes_have_the_same_numbers() -> None:
     assert enumerators("Codes") == list(native.KINDS)
 
 
-@pytest.mark.parametrize(("struct", "ours"), [("Op", native._Op), ("Matrix", native._Matrix)])
+@pytest.mark.parametrize(
+    ("struct", "ours"),
+    [("Op", native._Op), ("Matrix", native._Matrix), ("Update", native._Update)],
+)
 def test_structures_have_the_same_fields(struct: str, ours: type) -> None:
     header = re.sub(r"//.*", "", (NATIVE / "tape.h").read_text(encoding="utf-8"))
     body = header[: header.index(f"}} {struct};")].rsplit("typedef struct {", 1)[1]
     declared = [re.sub(r"[*\s]", "", part).rsplit("_t", 1)[-1] for part in re.split("[;,]", body)]
-    names = [re.sub(r"^(float|constvoid)", "", part) for part in declared if part]
+    names = [re.sub(r"^(constfloat|float|constvoid)", "", part) for part in declared if part]
     assert names == [field[0] for field in ours._fields_]  # type: ignore[attr-defined]
 
 
 def test_a_block_is_as_long_there() -> None:
-    found = re.search(r"BLOCK = (\d+)", (NATIVE / "kernels.h").read_text(encoding="utf-8"))
-    assert found is not None
-    assert int(found[1]) == BLOCK
+    kernels = (NATIVE / "kernels.h").read_text(encoding="utf-8")
+    for name, ours in (("BLOCK", BLOCK), ("RANKS", native.RANKS)):
+        found = re.search(rf"{name} = (\d+)", kernels)
+        assert found is not None
+        assert int(found[1]) == ours
     assert PAGE % BLOCK == 0
 
 

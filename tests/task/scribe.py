@@ -10,6 +10,7 @@ from torch import Tensor
 
 from studiolo.family.autoregressive import Autoregressive
 from studiolo.modality.text.tokenizer import Tokenizer
+from studiolo.nn.adapter import Adaptation, Adapter
 from studiolo.nn.config import DecoderConfig
 from studiolo.nn.network import Piece
 from studiolo.sampler.settings import Decoding
@@ -57,6 +58,9 @@ class Scribe:
 
     def cache_bytes(self, tokens: int) -> int:
         return 8 * tokens
+
+    def adapt(self, adapter: Adapter) -> Adaptation:
+        return Adaptation(adapter.name, adapter.digest, None)
 
     def step(self, pieces: Sequence[Piece[Any]]) -> list[Tensor]:
         self.steps += 1

@@ -109,6 +109,17 @@ class DecoderConfig(_Frozen):
         return self
 
     @property
+    def products(self) -> dict[str, tuple[int, tuple[int, ...]]]:
+        """The matrices of a block: their inputs, and the outputs of the parts fused in each."""
+        mixed, kv = self.heads * self.head_size, self.kv_heads * self.head_size
+        return {
+            "attention.qkv": (self.width, (mixed, kv, kv)),
+            "attention.out": (mixed, (self.width,)),
+            "mlp.up": (self.width, (self.mlp_width,) * (2 if self.gated else 1)),
+            "mlp.down": (self.mlp_width, (self.width,)),
+        }
+
+    @property
     def parameters(self) -> int:
         """Number of parameters, each shared one counted once."""
         d, qkv = self.width, (self.heads + 2 * self.kv_heads) * self.head_size

@@ -5,12 +5,15 @@ Knows tokens and vectors. Does not know text, sampling, files or requests.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from studiolo.nn.adapter import Adaptation, Adapter, Update
 from studiolo.nn.attention import Attention, Visibility, visibility
 from studiolo.nn.cache import FIRST_ROOM, KVCache
 from studiolo.nn.config import Activation, DecoderConfig
@@ -193,20 +196,69 @@ class Decoder(nn.Module):
                 cache.advance(count)
         return self.norm.forward(x).view(batch, count, -1)
 
+    def adapt(self, adapter: Adapter) -> Adaptation:
+        """As :meth:`Network.adapt`: for each matrix, the updates of all its parts side by side."""
+        form = {}
+        for block in range(len(self.blocks)):
+            for product, (_, sizes) in self.config.products.items():
+                name = f"blocks.{block}.{product}"
+                parts = [adapter.updates.get((name, i)) for i in range(len(sizes))]
+                if any(parts):
+                    form[name] = self._side_by_side(parts, sizes)
+        return Adaptation(adapter.name, adapter.digest, form)
+
+    def _side_by_side(
+        self, parts: Sequence[Update | None], sizes: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """``[inputs, ranks]`` and ``[ranks, outputs]``; no part sees another's ranks."""
+        given = [part for part in parts if part is not None]
+        down = torch.cat([part.down for part in given])
+        up = torch.zeros(len(down), sum(sizes))
+        row = column = 0
+        for part, size in zip(parts, sizes, strict=True):
+            if part is not None:
+                up[row : row + part.rank, column : column + size] = part.up.T * part.scale
+                row += part.rank
+            column += size
+        return down.T.to(self.device, self.dtype), up.to(self.device, self.dtype)
+
+    @contextmanager
+    def _wearing(self, worn: Adaptation | None) -> Iterator[None]:
+        form = {} if worn is None else cast(dict[str, tuple[Tensor, Tensor]], worn.form)
+        linears = {name: cast(Linear, self.get_submodule(name)) for name in form}
+        try:
+            for name, linear in linears.items():
+                linear.update = form[name]
+            yield
+        finally:
+            for linear in linears.values():
+                linear.update = None
+
     def step(self, pieces: Sequence[Piece[KVCache]]) -> list[Tensor]:
-        """As :meth:`Network.step`: single tokens together, longer pieces one by one."""
+        """As :meth:`Network.step`: those of one adapter after those of another."""
+        groups: dict[int, list[int]] = {}
+        for i, piece in enumerate(pieces):
+            groups.setdefault(id(piece.adapter and piece.adapter.form), []).append(i)
         scores: dict[int, Tensor] = {}
-        if single := [i for i, piece in enumerate(pieces) if len(piece.tokens) == 1]:
+        for group in groups.values():
+            with self._wearing(pieces[group[0]].adapter):
+                scores |= self._read({i: pieces[i] for i in group})
+        return [scores[i] for i in range(len(pieces))]
+
+    def _read(self, pieces: Mapping[int, Piece[KVCache]]) -> dict[int, Tensor]:
+        """Single tokens together, longer pieces one by one."""
+        scores: dict[int, Tensor] = {}
+        if single := [i for i, piece in pieces.items() if len(piece.tokens) == 1]:
             tokens = torch.tensor([pieces[i].tokens for i in single], device=self.device)
             hidden = self.forward(tokens, caches=[pieces[i].cache for i in single])
             for i, row in zip(single, self.logits(hidden), strict=True):
                 scores[i] = row[1 - pieces[i].wanted :]
-        for i, piece in enumerate(pieces):
+        for i, piece in pieces.items():
             if i not in scores:
                 tokens = torch.tensor([piece.tokens], device=self.device)
                 hidden = self.forward(tokens, caches=[piece.cache])[0]
                 scores[i] = self.logits(hidden[len(piece.tokens) - piece.wanted :])
-        return [scores[i] for i in range(len(pieces))]
+        return scores
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Float32 scores ``[..., vocabulary]`` of the next token."""

@@ -8,12 +8,15 @@ from dataclasses import replace
 from torch import Tensor
 
 from studiolo.errors import MalformedFileError
+from studiolo.nn.adapter import Site
 from studiolo.nn.config import DecoderConfig, EncoderConfig
 from studiolo.nn.packed import Packed
 from studiolo.nn.tape import ACTIVATIONS, SCORES, Kind, Op, Player, Tape, padded
 
 X, NORMED, QKV, MIXED, UP, HIDDEN = range(6)
 IN, HEADS, INNER = range(3)
+FLOATS = {IN: NORMED, HEADS: MIXED, INNER: HIDDEN}
+"""Of what a decoder's products read, the buffer that it is rounded from."""
 Matrices = Callable[[str], Sequence[Packed]]
 Vectors = Callable[[str], Tensor]
 
@@ -153,6 +156,8 @@ class _DecoderLowering(_Lowering):
     ) -> None:
         super().__init__(config.width, matrices, vectors, player)
         self.config = config
+        self.slots = (config.width, config.heads * config.head_size, config.mlp_width)
+        self.sites: list[Site] = []
 
     def tape(self) -> Tape:
         c = self.config
@@ -176,13 +181,31 @@ class _DecoderLowering(_Lowering):
         return Tape(
             ops=tuple(ops),
             buffers=(width, width, qkv, padded(mixed), inner * (2 if c.gated else 1), inner),
-            slots=(c.width, mixed, c.mlp_width),
+            slots=self.slots,
             layers=len(c.layers),
             heads=c.heads,
             kv_heads=c.kv_heads,
             head_size=c.head_size,
             scores=c.vocabulary,
+            sites=tuple(self.sites),
         )
+
+    def linear(
+        self,
+        name: str,
+        src: int,
+        dst: int,
+        *sizes: int,
+        bias: bool,
+        accumulate: bool = False,
+    ) -> Iterator[Op]:
+        """As of every network; adapters may change it, from the floats that ``src`` was made of."""
+        ops = list(super().linear(name, src, dst, *sizes, bias=bias, accumulate=accumulate))
+        first = len(self.sites)
+        self.sites += [(name, i) for i in range(len(ops))]
+        floats, size = FLOATS[src], self.slots[src]
+        yield Op(Kind.SHRINK, floats, size=size, heads=len(ops), site=first, barrier=True)
+        yield from (replace(op, site=first + i, flag=i) for i, op in enumerate(ops))
 
     def norm(self, name: str, src: int, dst: int, *, wanted: bool = False) -> Op:
         c = self.config
@@ -215,7 +238,7 @@ class _DecoderLowering(_Lowering):
     def attention(self, i: int) -> Iterator[Op]:
         c, name = self.config, f"blocks.{i}"
         layer, size = c.layers[i], c.head_size
-        sizes = (c.heads * size, c.kv_heads * size, c.kv_heads * size)
+        _, sizes = c.products["attention.qkv"]
         key = padded(sizes[0])
         value = key + padded(sizes[1])
         yield self.norm(f"{name}.attention_norm", X, NORMED)
@@ -258,7 +281,7 @@ class _DecoderLowering(_Lowering):
         c, name = self.config, f"blocks.{i}"
         yield self.norm(f"{name}.mlp_norm", X, NORMED)
         yield self.quantize(NORMED, IN, c.width)
-        sizes = [c.mlp_width] * (2 if c.gated else 1)
+        _, sizes = c.products["mlp.up"]
         yield from self.linear(f"{name}.mlp.up", IN, UP, *sizes, bias=c.mlp_bias)
         yield Op(
             Kind.GATE,

@@ -17,17 +17,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from studiolo.nn.adapter import Update
 from studiolo.nn.network import PAGE
 from studiolo.nn.packed import Packed
 from studiolo.nn.specification import Specification
 from studiolo.nn.tape import BLOCK, CACHED, Op, Player, Step, Tape, padded
 
-VERSION = 3
+VERSION = 4
 KINDS = ("U4", "S4", "U5", "S5", "S6", "S8", "S12")
 SLAB = 1 << 28
+RANKS = 4
+"""What ranks of updates are padded to."""
 
 _int, _ptr = ctypes.c_int32, ctypes.c_void_p
 
@@ -47,13 +51,16 @@ class _Matrix(ctypes.Structure):
 class _Op(ctypes.Structure):
     _fields_ = (
         *((name, _int) for name in ("kind", "barrier", "wanted", "accumulate", "src", "dst")),
-        *((name, _int) for name in ("src_column", "dst_column", "size", "heads", "kv_heads")),
-        ("flag", _int),
+        *((name, _int) for name in ("src_column", "dst_column", "size", "heads", "site", "flag")),
         ("window", _int),
         ("f", ctypes.c_float),
         ("p0", _ptr),
         ("p1", _ptr),
     )
+
+
+class _Update(ctypes.Structure):
+    _fields_ = (("down", _ptr), ("up", _ptr), ("scale", ctypes.c_float), ("rank", _int))
 
 
 class _Tape(ctypes.Structure):
@@ -87,7 +94,9 @@ class _Step(ctypes.Structure):
         ),
         ("rotation", _ptr * 2),
         ("scores", _ptr),
-        ("score_width", _int),
+        *((name, _int) for name in ("score_width", "adapter_count", "rank")),
+        ("adapter", _ptr),
+        ("updates", _ptr),
     )
 
 
@@ -190,6 +199,10 @@ class Native:
         )
         return matrix
 
+    def adapt(self, updates: Sequence[Update | None]) -> object:
+        """Lay the matrices out as the library walks them."""
+        return _Adapted.of(updates)
+
     def play(self, tape: Tape, step: Step) -> Tensor:
         """As :meth:`Player.play`."""
         bound = self._tapes.get(id(tape))
@@ -200,6 +213,8 @@ class Native:
         counts = np.cumsum([0, *(len(pages) for pages in step.pages)], dtype=np.int32)
         pages = np.array([page.ctypes.data for each in step.pages for page in each], np.uint64)
         turned = np.concatenate([step.position] * max(1, len(step.turns)))
+        adapters = [each for each in step.adapters if isinstance(each, _Adapted)]
+        updates = np.array([ctypes.addressof(each.updates) for each in adapters], np.uint64)
         native = _Step(
             rows=len(step.token),
             wanted_count=len(step.wanted),
@@ -214,6 +229,10 @@ class Native:
             rotation=(_ptr * 2)(*(turn.ctypes.data for turn in step.turns)),
             scores=scores.data_ptr(),
             score_width=width,
+            adapter_count=len(adapters),
+            rank=max((each.rank for each in adapters), default=0),
+            adapter=None if step.adapter is None else _at(step.adapter),
+            updates=_at(updates),
         )
         if self._lib.studiolo_play(
             ctypes.byref(bound.native), ctypes.byref(native), self.level.encode(), self.threads
@@ -256,13 +275,37 @@ class _Bound:
         return cls(tape, native, [ops, buffers, slots, *kept])
 
 
+@dataclass(frozen=True)
+class _Adapted:
+    """An adapter in C: its updates by site, the largest rank, and what the pointers point to."""
+
+    updates: ctypes.Array[_Update]
+    rank: int
+    kept: Sequence[Tensor]
+
+    @classmethod
+    def of(cls, updates: Sequence[Update | None]) -> _Adapted:
+        kept: list[Tensor] = []
+        table = (_Update * len(updates))()
+        for entry, update in zip(table, updates, strict=True):
+            if update is None:
+                continue
+            (rank, inputs), outputs = update.down.shape, len(update.up)
+            down = F.pad(update.down, (0, padded(inputs) - inputs, 0, -rank % RANKS)).contiguous()
+            up = F.pad(update.up, (0, 0, 0, padded(outputs) - outputs)).reshape(-1, BLOCK, rank)
+            kept += [down, up.transpose(1, 2).contiguous()]
+            entry.down, entry.up = (each.data_ptr() for each in kept[-2:])
+            entry.scale, entry.rank = update.scale, rank
+        return cls(table, max((each.rank for each in table), default=0), kept)
+
+
 def _native_op(op: Op, kept: list[object]) -> _Op:
     def address(tensor: Tensor | None, *, pad: bool = False) -> int | None:
         if tensor is None:
             return None
         tensor = tensor.detach().float().contiguous()
         if pad:  # a matrix adds its bias block by block
-            tensor = torch.nn.functional.pad(tensor, (0, -len(tensor) % BLOCK))
+            tensor = F.pad(tensor, (0, -len(tensor) % BLOCK))
         kept.append(tensor)
         return tensor.data_ptr()
 
@@ -281,6 +324,7 @@ def _native_op(op: Op, kept: list[object]) -> _Op:
         dst_column=op.dst_column,
         size=op.size,
         heads=op.heads,
+        site=op.site,
         flag=op.flag,
         window=op.window,
         f=op.value,

@@ -13,6 +13,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from torch import Tensor
 
+from studiolo.nn.adapter import Adaptation, Adapter
 from studiolo.nn.config import DecoderConfig
 
 
@@ -51,12 +52,14 @@ C = TypeVar("C", bound=Cache)
 class Piece(Generic[C]):
     """``tokens`` to read after ``cache``; scores are wanted for the last ``wanted`` of them.
 
-    None are wanted of a part of a prompt that is not its end.
+    None are wanted of a part of a prompt that is not its end. ``adapter``: what to read them with,
+    which is what the past was read with.
     """
 
     tokens: Sequence[int]
     cache: C
     wanted: int = 1
+    adapter: Adaptation | None = None
 
 
 class Network(Protocol[C]):
@@ -79,6 +82,12 @@ class Network(Protocol[C]):
 
     def cache_bytes(self, tokens: int) -> int:
         """Bytes that a cache of ``tokens`` tokens may hold at most."""
+
+    def adapt(self, adapter: Adapter) -> Adaptation:
+        """The adapter in this network's form.
+
+        Raises :class:`UnsupportedModelError` for a network that cannot use any.
+        """
 
     def step(self, pieces: Sequence[Piece[C]]) -> list[Tensor]:
         """Read every piece; float32 ``[wanted, vocabulary]`` for each, in order.

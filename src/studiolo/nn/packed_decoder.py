@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from studiolo.nn.adapter import Adaptation, Adapter
 from studiolo.nn.config import DecoderConfig
 from studiolo.nn.network import PAGE, Piece
 from studiolo.nn.rope import turns
 from studiolo.nn.specification import VERSION
-from studiolo.nn.tape import Floats, Page, Player, Step, Tape
+from studiolo.nn.tape import Floats, Ints, Page, Player, Step, Tape
 
 ROWS = 512
 """Rows played at once: what the buffers of a step are sized by."""
@@ -88,6 +89,11 @@ class PackedDecoder:
         """As :meth:`Network.cache_bytes`."""
         return -(-tokens // PAGE) * self.tape.page_bytes
 
+    def adapt(self, adapter: Adapter) -> Adaptation:
+        """As :meth:`Network.adapt`."""
+        form = self.player.adapt([adapter.updates.get(site) for site in self.tape.sites])
+        return Adaptation(adapter.name, adapter.digest, form)
+
     def step(self, pieces: Sequence[Piece[PagedCache]]) -> list[Tensor]:
         """As :meth:`Network.step`."""
         scores: list[list[Tensor]] = [[] for _ in pieces]
@@ -115,6 +121,7 @@ class PackedDecoder:
             asked = max(0, end - max(begin, len(piece.tokens) - piece.wanted))
             wanted += range(len(token) - asked, len(token))
             counts.append(asked)
+        adapter, adapters = _worn([(pieces[i].adapter, end - begin) for i, begin, end in batch])
         step = Step(
             token=np.array(token, np.int32),
             position=np.array(position, np.int32),
@@ -123,6 +130,8 @@ class PackedDecoder:
             wanted=np.array(wanted, np.int32),
             pages=[pieces[i].cache.pages for i, _, _ in batch],
             turns=self._tables(max(position) + 1),
+            adapter=adapter,
+            adapters=adapters,
         )
         scores = self.player.play(self.tape, step)
         for i, begin, end in batch:
@@ -137,6 +146,18 @@ class PackedDecoder:
             count = min(max(256, 2 * length), max(length, c.context))
             self._turns = [turns(rope, c.head_size, count) for rope in ropes]
         return self._turns
+
+
+def _worn(
+    spans: Sequence[tuple[Adaptation | None, int]],
+) -> tuple[Ints | None, Sequence[object]]:
+    """The number of each row's adapter, and the adapters, of spans of so many rows."""
+    forms = {id(worn.form): worn.form for worn, _ in spans if worn is not None}
+    if not forms:
+        return None, ()
+    numbers = {key: i for i, key in enumerate(forms)}
+    of = np.array([-1 if worn is None else numbers[id(worn.form)] for worn, _ in spans], np.int32)
+    return np.repeat(of, [count for _, count in spans]), list(forms.values())
 
 
 def _batches(

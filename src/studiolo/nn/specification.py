@@ -12,16 +12,17 @@ Written to be read; the compiled library is some hundred times faster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from studiolo.nn.adapter import Update
 from studiolo.nn.network import PAGE
 from studiolo.nn.packed import Packed
-from studiolo.nn.tape import ACTIVATIONS, BLOCK, SCORES, Kind, Op, Page, Step, Tape, padded
+from studiolo.nn.tape import ACTIVATIONS, BLOCK, SCORES, Op, Page, Step, Tape, padded
 
 VERSION = 2
 """Rises when any result may come out in other bits than before; receipts name it."""
@@ -105,28 +106,45 @@ def _grouped(x: Tensor, padding: int, groups: int) -> Tensor:
     return torch.nn.functional.pad(x, (0, padding)).view(x.shape[0], groups, -1)
 
 
-def lane_sum(x: Tensor, *, squares: bool = False) -> Tensor:
-    """Sum of ``[..., K]``, or of its ``squares``, over 16 lanes: ``[..., 1]``.
+def lane_sum(x: Tensor, times: Tensor | None = None) -> Tensor:
+    """Sum of ``[..., K]``, or of its products with ``times``, over 16 lanes: ``[..., 1]``.
 
     The lanes are then folded in halves.
     """
-    blocks = torch.nn.functional.pad(x, (0, -x.shape[-1] % BLOCK))
-    blocks = blocks.reshape(*x.shape[:-1], -1, BLOCK)
-    lanes = torch.zeros_like(blocks[..., 0, :])
+    blocks, factors = _blocks(x), None if times is None else _blocks(times)
+    lanes = torch.zeros(BLOCK)
     for i in range(blocks.shape[-2]):
         block = blocks[..., i, :]
-        lanes = fused(block, block, lanes) if squares else lanes + block
+        lanes = lanes + block if factors is None else fused(block, factors[..., i, :], lanes)
     while lanes.shape[-1] > 1:
         low, high = lanes.chunk(2, dim=-1)
         lanes = low + high
     return lanes
 
 
+def _blocks(x: Tensor) -> Tensor:
+    padded = torch.nn.functional.pad(x, (0, -x.shape[-1] % BLOCK))
+    return padded.reshape(*x.shape[:-1], -1, BLOCK)
+
+
+def shrink(x: Tensor, update: Update) -> Tensor:
+    """Rows ``[M, inputs]`` times an update's first matrix, and its scale: ``[M, rank]``."""
+    return lane_sum(x[:, None], update.down)[..., 0] * _single(update.scale)
+
+
+def expand(low: Tensor, update: Update) -> Tensor:
+    """What :func:`shrink` gives times the second matrix, rank by rank: ``[M, outputs]``."""
+    total = torch.zeros(low.shape[0], update.up.shape[0])
+    for j in range(update.rank):
+        total = fused(low[:, j, None], update.up[:, j], total)
+    return total
+
+
 def norm(x: Tensor, weight: Tensor, bias: Tensor | None, eps: float) -> Tensor:
     """Root-mean-square normalisation, or layer normalisation if there is a bias."""
     size = float(x.shape[-1])
     centred = x if bias is None else x - lane_sum(x) / size
-    mean_square = lane_sum(centred, squares=True) / size + _single(eps)
+    mean_square = lane_sum(centred, centred) / size + _single(eps)
     # By way of float64: some builds of PyTorch do not round float32 roots correctly.
     inverse = 1.0 / torch.sqrt(mean_square.double()).float()
     scaled = centred * inverse * weight
@@ -225,6 +243,10 @@ class Specification:
         """The matrix itself."""
         return weight
 
+    def adapt(self, updates: Sequence[Update | None]) -> object:
+        """The updates themselves."""
+        return updates
+
     def play(self, tape: Tape, step: Step) -> Tensor:
         """As :meth:`Player.play`."""
         rows = len(step.token)
@@ -240,6 +262,7 @@ class _Board:
     def __init__(self, tape: Tape, step: Step, buffers: list[Tensor]) -> None:
         self.tape, self.step, self.buffers = tape, step, buffers
         self.slots: dict[int, tuple[Tensor, Tensor]] = {}
+        self.low: dict[int, list[tuple[Tensor, Tensor, Update]]] = {}
         self.scores = torch.empty(0, tape.scores)
         self.wanted = torch.from_numpy(step.wanted).long()
         self.positions = torch.from_numpy(step.position).long()
@@ -247,18 +270,8 @@ class _Board:
     def perform(self, op: Op) -> None:
         if op.wanted and len(self.wanted) == 0:
             return
-        actions: dict[Kind, Callable[[Op], None]] = {
-            Kind.EMBED: self.embed,
-            Kind.ADD_TABLE: self.add_table,
-            Kind.NORM: self.norm,
-            Kind.QUANTIZE: self.quantize,
-            Kind.LINEAR: self.linear,
-            Kind.ROTATE: self.rotate,
-            Kind.STORE: self.store,
-            Kind.ATTEND: self.attend,
-            Kind.GATE: self.gate,
-        }
-        actions[op.kind](op)
+        perform: Callable[[Op], None] = getattr(self, op.kind.name.lower())
+        perform(op)
 
     def columns(self, buffer: int, column: int, count: int) -> Tensor:
         return self.buffers[buffer][:, column : column + count]
@@ -297,6 +310,17 @@ class _Board:
         if op.bias is not None:
             y = y + op.bias.float()
         self.put(op, y)
+        for rows, low, update in self.low.get(op.site, []):
+            self.columns(op.dst, op.dst_column, y.shape[1])[rows] += expand(low, update)
+
+    def shrink(self, op: Op) -> None:
+        for a, held in enumerate(self.step.adapters):
+            rows = torch.from_numpy(self.step.adapter == a).nonzero()[:, 0]
+            x = self.columns(op.src, op.src_column, op.size)[rows]
+            for site in range(op.site, op.site + op.heads):
+                update = cast(Sequence[Update | None], held)[site]
+                if update is not None:
+                    self.low.setdefault(site, []).append((rows, shrink(x, update), update))
 
     def rotate(self, op: Op) -> None:
         place = self.columns(op.src, op.src_column, op.heads * op.size)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from studiolo.nn.adapter import Site, Update
 from studiolo.nn.network import PAGE
 from studiolo.nn.packed import Packed
 
@@ -43,6 +44,7 @@ class Kind(IntEnum):
     STORE = 6
     ATTEND = 7
     GATE = 8
+    SHRINK = 9
 
 
 ACTIVATIONS = ("silu", "gelu", "gelu_tanh", "relu")
@@ -52,7 +54,9 @@ SCORES = -1
 
 @dataclass(frozen=True)
 class Op:
-    """One operation. ``matrix`` is what the player holds a :class:`Packed` as."""
+    """One operation. ``matrix`` is what the player holds a :class:`Packed` as; ``site``: the place
+    in :attr:`Tape.sites` of a product that adapters may change.
+    """
 
     kind: Kind
     src: int = 0
@@ -61,6 +65,7 @@ class Op:
     dst_column: int = 0
     size: int = 0
     heads: int = 1
+    site: int = -1
     flag: int = 0
     window: int = 0
     value: float = 0.0
@@ -85,6 +90,7 @@ class Tape:
     head_size: int
     scores: int
     cached: Cached = "float32"
+    sites: tuple[Site, ...] = ()
 
     @property
     def page_size(self) -> int:
@@ -109,6 +115,7 @@ class Step:
 
     ``sequence`` indexes ``pages``; ``wanted`` lists the rows whose scores are asked for;
     ``turns``: rotation tables float32 ``[positions, 2, head_size]``, indexed by position.
+    ``adapter`` indexes ``adapters``, what the player holds them as; -1: none.
     """
 
     token: Ints
@@ -118,6 +125,8 @@ class Step:
     wanted: Ints
     pages: Sequence[Sequence[Page]]
     turns: Sequence[Floats] = field(default=())
+    adapter: Ints | None = None
+    adapters: Sequence[object] = ()
 
 
 class Player(Protocol):
@@ -125,6 +134,9 @@ class Player(Protocol):
 
     def hold(self, weight: Packed) -> object:
         """Keep a matrix in the player's own form."""
+
+    def adapt(self, updates: Sequence[Update | None]) -> object:
+        """Keep an adapter in the player's own form: what it adds at each site of a tape."""
 
     def play(self, tape: Tape, step: Step) -> Tensor:
         """Scores, float32 ``[wanted, scores]``; keys and values are written to the pages."""
