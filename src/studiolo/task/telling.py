@@ -12,7 +12,8 @@ import asyncio
 import hashlib
 import time
 from array import array
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from studiolo.errors import InvalidRequestError
@@ -218,37 +219,15 @@ class LocalAnswer:
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         """The events of all samples, as they come."""
-        said: asyncio.Queue[list[Event] | BaseException | None] = asyncio.Queue()
         samples: dict[int, TokenSample] = {}
-
-        async def follow(listener: Listener, ticket: Ticket[TokenSample]) -> None:
-            try:
-                async for events in ticket:
-                    said.put_nowait(events)
-                samples[listener.index] = sample = await ticket
-                if not self._telling.searching:
-                    said.put_nowait(listener.last(sample))
-                said.put_nowait(None)
-            except Exception as error:
-                said.put_nowait(error)
-
-        pairs = zip(self._listeners, self._tickets, strict=True)
-        following = [asyncio.create_task(follow(*pair)) for pair in pairs]
-        left = len(following)
         try:
-            while left:
-                item = await said.get()
-                if isinstance(item, BaseException):
-                    raise item
-                if item is None:
-                    left -= 1
-                    continue
-                for event in item:
-                    yield event
+            pairs = zip(self._listeners, self._tickets, strict=True)
+            async with aclosing(_together([_followed(*pair, samples) for pair in pairs])) as told:
+                async for events in told:
+                    for event in events if not self._telling.searching else ():
+                        yield event
         finally:
-            for task in following:
-                task.cancel()
-            if left:  # what one sample came to ends the others
+            if len(samples) < len(self._tickets):  # what one sample came to ends the others
                 for ticket in self._tickets:
                     ticket.cancel()
         firsts = [each.first for each in self._listeners if each.first is not None]
@@ -288,6 +267,51 @@ class LocalAnswer:
         if self._generation is None:
             raise RuntimeError("an answer has no outcome before its events are over")
         return self._generation
+
+
+async def _followed(
+    listener: Listener, ticket: Ticket[TokenSample], samples: dict[int, TokenSample]
+) -> AsyncGenerator[list[Event], None]:
+    """What is said of one sample, and the sample into ``samples``."""
+    async for events in ticket:
+        yield events
+    samples[listener.index] = sample = await ticket
+    yield listener.last(sample)
+
+
+async def _together(
+    told: Sequence[AsyncGenerator[list[Event], None]],
+) -> AsyncGenerator[list[Event], None]:
+    """What all of them yield, as it comes; the first error is the last of all."""
+    if len(told) == 1:
+        async for events in told[0]:
+            yield events
+        return
+    said: asyncio.Queue[list[Event] | Exception | None] = asyncio.Queue()
+
+    async def follow(one: AsyncGenerator[list[Event], None]) -> None:
+        try:
+            async for events in one:
+                said.put_nowait(events)
+            said.put_nowait(None)
+        except Exception as error:
+            said.put_nowait(error)
+
+    following = [asyncio.create_task(follow(one)) for one in told]
+    try:
+        left = len(following)
+        while left:
+            item = await said.get()
+            if isinstance(item, Exception):
+                raise item
+            if item is None:
+                left -= 1
+            else:
+                yield item
+    finally:
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
 
 
 def scored(tokenizer: Tokenizer, choice: TokenChoice) -> Scored:
