@@ -8,7 +8,7 @@ format    one call                                        models
 hermes    ``<tool_call>{"name", "arguments"}</tool_call>``  Qwen 2.5 and 3, SmolLM, Hermes
 llama3    ``{"name", "parameters"}``, several by ``;``      Llama 3.1 to 3.3
 mistral   ``[TOOL_CALLS][{"name", "arguments"}, …]``        Mistral, Mixtral
-gemma     ``{"name", "parameters"}``, bare or fenced        Gemma 3 (it has no tokens for it)
+gemma     ``{"name", "parameters"}``, bare or fenced        Gemma (it has no tokens for it)
 ========  ==============================================  ===========================
 
 Notable choices. *Only a call of an offered tool is a call*; everything else, broken JSON and
