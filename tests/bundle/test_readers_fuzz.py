@@ -17,11 +17,13 @@ import gguf
 import pytest
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from studiolo.bundle.adapter import CONFIG, WEIGHTS, read_adapter
 from studiolo.bundle.gguf import GGUFFile
 from studiolo.bundle.gguf_names import gguf_checkpoint
-from studiolo.bundle.huggingface import read_directory
+from studiolo.bundle.huggingface import read_directory, read_json
 from studiolo.bundle.layout import decoder_config
 from studiolo.errors import StudioloError
+from tests.adapters import TARGETS, drawn, write
 from tests.bundle.gguf_files import write_gguf
 
 MAX_SECONDS = 1.0
@@ -64,6 +66,8 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_gguf(root / f"{kind}.gguf", tiny(kind), quantize=type_)
     tiny("llama").save_pretrained(root / "single")
     tiny("gemma3_text").save_pretrained(root / "sharded", max_shard_size=20_000)
+    llama = tiny("llama")
+    write(root / "adapter", drawn(llama, *TARGETS["llama"], rank=4), r=4, alpha_pattern={"o": 3})
     return root
 
 
@@ -176,6 +180,18 @@ def gguf_case(seeds: Path, work: Path, rng: random.Random) -> Callable[[], None]
     return read
 
 
+def mutated(file: Path, rng: random.Random) -> bytes:
+    """The content of a file of JSON, or of safetensors, as it might be damaged or forged."""
+    data = file.read_bytes()
+    if rng.random() < 0.3:
+        return mutate_bytes(data, rng, header=3_000)
+    if file.suffix == ".safetensors":
+        (length,) = struct.unpack_from("<Q", data)
+        header = mutate_json(json.loads(data[8 : 8 + length]), rng)
+        return struct.pack("<Q", len(header)) + header + data[8 + length :]
+    return mutate_json(json.loads(data), rng)
+
+
 def directory_case(seeds: Path, work: Path, rng: random.Random) -> Callable[[], None]:
     path = work / "model"
     shutil.rmtree(path, ignore_errors=True)
@@ -183,16 +199,7 @@ def directory_case(seeds: Path, work: Path, rng: random.Random) -> Callable[[], 
     victim = rng.choice(
         [path / "config.json", path / "generation_config.json", *path.glob("model*")]
     )
-    data = victim.read_bytes()
-    if rng.random() < 0.3:
-        data = mutate_bytes(data, rng, header=3_000)
-    elif victim.suffix == ".safetensors":
-        (length,) = struct.unpack_from("<Q", data)
-        header = mutate_json(json.loads(data[8 : 8 + length]), rng)
-        data = struct.pack("<Q", len(header)) + header + data[8 + length :]
-    else:
-        data = mutate_json(json.loads(data), rng)
-    victim.write_bytes(data)
+    victim.write_bytes(mutated(victim, rng))
 
     def read() -> None:
         checkpoint = read_directory(path)
@@ -203,6 +210,23 @@ def directory_case(seeds: Path, work: Path, rng: random.Random) -> Callable[[], 
     return read
 
 
+def adapter_case(seeds: Path, work: Path, rng: random.Random) -> Callable[[], None]:
+    path = work / "adapter"
+    shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(seeds / "adapter", path)
+    config = decoder_config(read_json(seeds / "single" / "config.json"))
+    victim = path / rng.choice((CONFIG, WEIGHTS))
+    victim.write_bytes(mutated(victim, rng))
+
+    def read() -> None:
+        read_adapter(path, config)
+
+    return read
+
+
+CASES = (gguf_case, directory_case, adapter_case)
+
+
 @pytest.mark.proof
 @pytest.mark.timeout(3600)
 def test_mutated_files_give_tensors_or_a_named_error(
@@ -211,15 +235,16 @@ def test_mutated_files_give_tensors_or_a_named_error(
     """Mutated GGUF files and directories: only StudioloError, each under 1 s and 200 MB."""
     count = proof("readers-fuzz", short=600, full=20_000)
     outcomes = {"read": 0, "refused": 0}
-    for make in (gguf_case, directory_case):  # warm-up: imports are no part of a case
+    for make in CASES:  # warm-up: imports are no part of a case
         make(seeds, tmp_path, random.Random(-1))
     gguf_checkpoint(GGUFFile.open(seeds / "llama.gguf"))
     read_directory(seeds / "sharded")
+    read_adapter(seeds / "adapter", decoder_config(read_json(seeds / "single" / "config.json")))
     tracemalloc.start()
     try:
         for case in range(count):
             rng = random.Random(case)
-            read = (gguf_case, directory_case)[case % 2](seeds, tmp_path, rng)
+            read = CASES[case % len(CASES)](seeds, tmp_path, rng)
             tracemalloc.reset_peak()
             before, _ = tracemalloc.get_traced_memory()
             resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

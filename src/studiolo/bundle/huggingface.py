@@ -60,9 +60,9 @@ def read_directory(path: Path | str) -> Checkpoint:
     config = read_json(path / "config.json")
     generation_path = path / "generation_config.json"
     generation = read_json(generation_path) if generation_path.exists() else {}
-    opened: dict[str, _Shard] = {}
+    opened: dict[str, Shard] = {}
     if (path / _SINGLE).exists():
-        shard = _Shard(path / _SINGLE)
+        shard = Shard(path / _SINGLE)
         opened = dict.fromkeys(shard.dtypes, shard)
     elif (path / _INDEX).exists():
         opened = _open_shards(path)
@@ -130,8 +130,12 @@ def _children(value: object) -> Iterable[object]:
     return value if isinstance(value, list) else ()
 
 
-class _Shard:
-    """One safetensors file: its header is checked, its tensors are mapped, not read."""
+class Shard:
+    """One safetensors file: its header is checked, its tensors are mapped, not read.
+
+    ``dtypes``: by name, as the file spells them. Raises :class:`SourceError` if the file cannot be
+    read, and :class:`MalformedFileError` if it is damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -160,6 +164,7 @@ class _Shard:
             ) from None
 
     def tensor(self, name: str) -> Tensor:
+        """One of ``dtypes``; raises :class:`UnsupportedModelError` for what is no weight."""
         dtype = self.dtypes[name]
         if dtype not in _WEIGHT_DTYPES:
             raise UnsupportedModelError(
@@ -170,14 +175,14 @@ class _Shard:
         return tensor
 
 
-def _open_shards(path: Path) -> dict[str, _Shard]:
+def _open_shards(path: Path) -> dict[str, Shard]:
     """The shard of each tensor that the index names."""
     index_path = path / _INDEX
     weight_map = read_json(index_path).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise MalformedFileError(f"{index_path}: there is no object 'weight_map' with entries")
-    shards: dict[str, _Shard] = {}
-    result: dict[str, _Shard] = {}
+    shards: dict[str, Shard] = {}
+    result: dict[str, Shard] = {}
     for name, file_name in weight_map.items():
         if not isinstance(file_name, str) or not _SHARD_NAME.fullmatch(file_name):
             raise MalformedFileError(
@@ -190,7 +195,7 @@ def _open_shards(path: Path) -> dict[str, _Shard]:
                     f"{index_path}: names the file {file_name!r}, which is missing",
                     remedy="The download is incomplete: fetch the model again.",
                 )
-            shards[file_name] = _Shard(path / file_name)
+            shards[file_name] = Shard(path / file_name)
         if name not in shards[file_name].dtypes:
             raise MalformedFileError(
                 f"{path / file_name}: has no tensor {name!r} as the index says"
