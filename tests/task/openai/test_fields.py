@@ -73,7 +73,7 @@ def test_response_formats_become_constraints(wanted: Any, expected: dict[str, An
 @pytest.mark.parametrize(
     ("fields", "field", "words"),
     [
-        ({"temprature": 1}, "temprature", "There are audio, "),
+        ({"temprature": 1}, "temprature", "Did you mean temperature?"),
         ({"n": 0}, "n", "should be greater than or equal to 1, not 0"),
         ({"n": True}, "n", "should be a valid integer, not True"),
         ({"n": "5"}, "n", "should be a valid integer, not '5'"),

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -206,8 +207,10 @@ def named(error: ValidationError, text: bytes, kind: type[BaseModel]) -> Invalid
     field = ".".join(path) or "body"
     if first["type"] == "extra_forbidden":
         known = sorted(each.alias or name for name, each in kind.model_fields.items())
-        near = f"There are {', '.join(known)}." if len(path) == 1 else None
-        return InvalidRequestError(field, "there is no such field here", remedy=near)
+        near = get_close_matches(path[-1], known, n=1, cutoff=0.5) if len(path) == 1 else []
+        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
+        remedy = hint if len(path) == 1 else None
+        return InvalidRequestError(field, "there is no such field here", remedy=remedy)
     if first["type"] == "missing":
         return InvalidRequestError(field, "is missing")
     if first["type"] == "none_required":
