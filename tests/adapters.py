@@ -119,3 +119,11 @@ def worn(model: Any, pairs: Pairs, scale: float | Callable[[str], float]) -> Ite
     finally:
         for each in hooks:
             each.remove()
+
+
+def for_directory(model: str, path: Path, seed: int = 0, **settings: Any) -> Path:
+    """An adapter at ``path`` of the Llama in the directory ``model``, that changes it a lot."""
+    from transformers import AutoModelForCausalLM
+
+    llama = AutoModelForCausalLM.from_pretrained(model)
+    return write(path, drawn(llama, *TARGETS["llama"], seed=seed), **settings)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters import for_directory
 from tests.cli.conftest import Run
 
 ASK = ("--max-tokens", "8", "--seed", "5", "--temperature", "1", "--ignore-eos")
@@ -56,6 +57,24 @@ def test_what_differs_exits_with_1_and_says_where(run: Run, tiny: str, receipt: 
     said = run("replay", str(receipt), "-m", tiny, "--json")
     assert said.code == 1
     assert said.json["difference"]["token"] == 3
+
+
+def test_an_adapter_is_generated_and_replayed_with(
+    run: Run, tiny: str, receipt: Path, tmp_path: Path, home: Path
+) -> None:
+    poet = str(for_directory(tiny, tmp_path / "poet"))
+    file = tmp_path / "poem.json"
+    made = run("generate", "the cat", "-m", tiny, *ASK, "--adapter", poet, "--receipt", str(file))
+    assert made.code == 0
+    assert made.out != run("generate", "the cat", "-m", tiny, *ASK).out
+    assert run("replay", str(file), "-m", tiny, "--adapter", poet).code == 0
+    missing = run("replay", str(file), "-m", tiny)
+    assert missing.code == 3
+    assert "no installed adapter has the weights of the receipt's 'poet'" in missing.err
+    assert run("replay", str(receipt), "-m", tiny, "--adapter", poet).code == 3
+    unknown = run("generate", "x", "-m", tiny, "--adapter", "bard")
+    assert unknown.code == 2
+    assert "adapter: none is called 'bard'" in unknown.err
 
 
 def test_what_cannot_be_compared_exits_with_3(

@@ -17,6 +17,7 @@ from studiolo.errors import (
 )
 from studiolo.family.autoregressive import TokenChoice
 from studiolo.record.receipt import (
+    Adapter,
     Asked,
     Engine,
     Model,
@@ -113,6 +114,15 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         assert Receipt.parse(laid_out.encode()) == made
 
 
+def test_an_adapter_stands_among_what_was_asked() -> None:
+    """And one without stays byte for byte what it was."""
+    made = receipt(adapter=Adapter(name="poet", weights="cd" * 32))
+    assert f'"adapter":{{"name":"poet","weights":"{"cd" * 32}"}}'.encode() in made.to_bytes()
+    assert Receipt.parse(made.to_bytes()) == made
+    assert made.digests.settings != receipt().digests.settings
+    assert made.asked.options() == asked().options()
+
+
 def test_options_ask_for_the_same_again() -> None:
     options = asked().options()
     assert options["choices"] == ["a", "é"]
@@ -146,6 +156,11 @@ def test_a_settings_field_that_came_later_is_at_its_default() -> None:
         (lambda v: v["outputs"][0].update(finish_reason="cancelled"), "finish_reason"),
         (lambda v: v["model"].update(weights="ab"), "model.weights"),
         (lambda v: v.update(adapter="x"), "adapter"),
+        (
+            lambda v: v["asked"].update(adapter={"name": "a", "weights": "cd" * 32}),
+            "settings is not",
+        ),
+        (lambda v: v["asked"].update(adapter={"name": "a"}), r"asked\.adapter\.weights"),
         (lambda v: v.pop("digests"), "digests"),
         (lambda v: v.update(format=0), "format"),
     ],

@@ -1,6 +1,6 @@
 """What is asked of the real engine comes out as it does alone: text, tokens and log-probabilities,
-to the bit, whatever the company, the cutting, the threads, what is kept, guessed or cancelled, and
-in another process.
+to the bit, whatever the company and its adapters, the cutting, the threads, what is kept, guessed
+or cancelled, and in another process.
 
 A few requests are made alone, one after another, with nothing kept and nothing guessed. Then all
 are asked again and again, in rounds of ever other settings; half of the rounds are a second
@@ -27,6 +27,7 @@ from studiolo.bundle.store import open_installed
 from studiolo.errors import RequestCancelledError
 from studiolo.family.autoregressive import Autoregressive, Progress, TokenRequest
 from studiolo.family.prefix import PrefixCache
+from studiolo.nn.adapter import Adaptation
 from studiolo.nn.native import Native
 from studiolo.runtime.engine import Engine
 from studiolo.runtime.loop import steps
@@ -37,6 +38,7 @@ from studiolo.sampler.settings import Decoding
 from studiolo.task.generation import Telling
 from studiolo.task.load import load
 from studiolo.task.text import LanguageModel
+from tests.nn.packs import random_adapter
 from tests.texts import prose
 
 COPIES = 10
@@ -72,6 +74,15 @@ class Requests:
     def text(self) -> list[int]:
         return self.lm.tokenizer.encode(prose(40_000))
 
+    @cached_property
+    def adapters(self) -> list[Adaptation]:
+        """Of several ranks, that change some products and what is written."""
+        network = self.lm.model.network
+        return [
+            network.adapt(random_adapter(self.lm.config, seed, (0, 4, 8, 16), 0.2))
+            for seed in range(4)
+        ]
+
     @lru_cache(maxsize=10_000)  # noqa: B019
     def asked(self, number: int) -> tuple[TokenRequest, tuple[str, ...]]:
         """What is asked, and the strings that end it."""
@@ -99,6 +110,7 @@ class Requests:
             tokenizer.eos_ids if rule or rng.random() < 0.7 else frozenset(),
             log_probs=rng.choice((0, 2, 5)),
             constraint=rule,
+            adapter=rng.choice(self.adapters) if rng.random() < 0.4 else None,
         )
         return request, (rng.choice((".", " the", "\n\n")),) if rng.random() < 0.2 else ()
 
@@ -149,6 +161,7 @@ class Requests:
                     limit = rng.randint(1, 20)
                     victims.append(engine.submit("lm", other, watch=self.until(limit)))
                 telling = self.telling(number)
+                self.seen["adapter"] += telling.request.adapter is not None
                 tickets.append(
                     engine.submit(
                         "lm",
@@ -242,6 +255,7 @@ def test_all_that_is_asked_comes_out_as_it_does_alone(
         on_and_off = [f"{what} {on}" for what in ("speculation", "prefix") for on in (True, False)]
         assert min(seen[each] for each in on_and_off) > count // 5
         assert min(seen[each] for each in ("several at once", "cancelled", "saved")) > count // 100
+        assert seen["adapter"] > count // 5
 
 
 if __name__ == "__main__":

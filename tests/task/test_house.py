@@ -33,6 +33,7 @@ from studiolo.sampler.settings import Decoding
 from studiolo.task.asking import Answer, Choice, Ended, Event, Outcome, Piece, TextAsk, collect
 from studiolo.task.house import WINDOW, House
 from studiolo.task.text import LanguageModel
+from tests.adapters import for_directory
 from tests.task.openai.test_chat import Told
 
 MEMORY = 500_000_000
@@ -151,6 +152,54 @@ def test_receipts_of_answers_are_made_again(
     file = tmp_path / "receipt.json"
     file.write_bytes(made.to_bytes())
     assert studiolo.replay(file).agrees
+
+
+def test_a_model_s_name_may_be_followed_by_an_adapter_s(
+    house: House, lm: studiolo.LanguageModel, models: Path, tmp_path: Path, tiny: str
+) -> None:
+    """Beside each other and the plain model; what they make has receipts and marks of its own."""
+    shelf = [for_directory(tiny, models / "adapters" / n, i) for i, n in enumerate(("poet", "b.1"))]
+    names = ["a", "a+poet", "a+b.1"]
+    wearing = dict(zip(names, (None, *shelf), strict=True))
+
+    async def told(name: str, seed: int) -> tuple[str, str, Any]:
+        asked = ask("the cat sat", name, seed=seed, log_probs=1)
+        async with house.tell(asked, client="somebody") as answer:
+            choices = await collect(answer)
+            return choices[0].text, answer.fingerprint, answer.receipt()
+
+    async def every() -> list[tuple[str, str, Any]]:
+        return await asyncio.gather(*(told(name, seed) for seed in range(4) for name in names))
+
+    found = asyncio.run(every())
+    for i, (text, _, receipt) in enumerate(found):
+        name = names[i % 3]
+        made = lm.generate(
+            "the cat sat", seed=i // 3, max_tokens=9, log_probs=1, adapter=wearing[name]
+        )
+        assert text == made.text
+        assert lm.receipt(made).outputs == receipt.outputs
+        (tmp_path / "receipt.json").write_bytes(receipt.to_bytes())
+        assert studiolo.replay(tmp_path / "receipt.json").agrees
+    assert len({fingerprint for _, fingerprint, _ in found}) == 3
+    assert list(house.engine.models.loaded) == ["a"]
+    is_empty(house)
+
+
+def test_adapters_are_named_and_never_places(house: House, models: Path, tiny: str) -> None:
+    poet = for_directory(tiny, models / "adapters" / "poet")
+    house.elsewhere["far"] = None  # type: ignore[assignment]
+    for name, error, words in (
+        (f"a+{poet}", UnknownModelError, "no model is called"),
+        ("a+../adapters/poet", UnknownModelError, "no model is called"),
+        ("a+pout", UnknownModelError, r"Did you mean a\+poet"),
+        ("nobody+poet", UnknownModelError, "no model is called 'nobody'"),
+        ("far+poet", InvalidRequestError, "far answers elsewhere, and takes no adapter"),
+        ("vectors+poet", InvalidRequestError, "vectors makes vectors, not texts"),
+    ):
+        with pytest.raises(error, match=words):
+            asyncio.run(answered(house, ask(model=name)))
+    is_empty(house)
 
 
 @pytest.mark.parametrize("parallel", [True, False])

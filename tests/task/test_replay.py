@@ -18,6 +18,7 @@ from studiolo.errors import (
     ReplayError,
 )
 from studiolo.record.receipt import Asked, Digests, Output, Receipt
+from tests.adapters import for_directory
 
 PROMPT = "the cat sat on the"
 Write = Callable[..., Path]
@@ -85,6 +86,29 @@ def test_floats_are_replayed_as_floats(tiny: str, tmp_path: Path) -> None:
     file = tmp_path / "receipt.json"
     file.write_bytes(receipt.to_bytes())
     assert studiolo.replay(file, model=tiny).agrees
+
+
+def test_an_adapter_is_found_by_its_weights_whatever_it_is_called(
+    write: Write, tiny: str, home: Path, tmp_path: Path
+) -> None:
+    poet, clerk = (for_directory(tiny, tmp_path / n, seed=i) for i, n in enumerate(("poet", "b")))
+    file = write(adapter=poet, log_probs=2, n=2)
+    outcome = studiolo.replay(file, model=tiny, adapter=poet)
+    assert outcome.agrees
+    assert outcome.now.to_bytes() == file.read_bytes()
+    with pytest.raises(ReplayError, match=r"no installed adapter has the weights of the .* 'poet'"):
+        studiolo.replay(file, model=tiny)
+    with pytest.raises(ReplayError, match="is another adapter than the receipt's 'poet'"):
+        studiolo.replay(file, model=tiny, adapter=clerk)
+    shelf = home / "adapters"
+    for name, source in (("poet", clerk), ("a-bard", poet)):
+        shutil.copytree(source, shelf / name)
+    (shelf / "broken").mkdir()
+    (shelf / "broken" / "adapter_config.json").write_text("{}", encoding="utf-8")
+    assert studiolo.replay(file, model=tiny).agrees
+    assert Receipt.read(file).asked.adapter == Receipt.read(write(adapter=poet)).asked.adapter
+    with pytest.raises(ReplayError, match="tells of no adapter"):
+        studiolo.replay(write(), model=tiny, adapter=poet)
 
 
 def changed(file: Path, change: Callable[[Any], object]) -> None:

@@ -46,6 +46,14 @@ def generate(
     model: ModelOption = STARTER,
     device: DeviceOption = "auto",
     kv_cache: CacheOption = Cache.FLOAT32,
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADAPTER",
+            help="Change the model by a LoRA adapter: the name of an installed one, or a directory "
+            "that peft saved.",
+        ),
+    ] = None,
     chat: Annotated[
         bool,
         typer.Option("--chat", help="Put the prompt into the model's chat template, as one turn."),
@@ -109,6 +117,7 @@ def generate(
         "stop": tuple(stop or ()),
         "ignore_eos": ignore_eos,
         "log_probs": log_probs,
+        "adapter": adapter,
         **constraint,
         **decoding,
     }

@@ -31,13 +31,20 @@ def replay(
             help="Where the model is, if it is not installed: a .gguf file or a directory.",
         ),
     ] = None,
+    adapter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADAPTER",
+            help="Where the adapter is, if it is not installed: a directory that peft saved.",
+        ),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Make again what a receipt tells of; compare the bits."""
     from studiolo.task.replay import replay as make_again
 
     try:
-        outcome = make_again(file, model=model)
+        outcome = make_again(file, model=model, adapter=adapter)
     except StudioloError as error:
         if error.exit_code != DIFFERENT:
             raise

@@ -174,7 +174,7 @@ class Autoregressive:
                     failed[i] = error
                     continue
                 if self.prefix is not None and read is not None:
-                    self.prefix.remember(read, cache, progress.request.scope)
+                    self.prefix.remember(read, cache, progress.request.realm)
                 if isinstance(progress, SampleProgress):
                     progress.guess(company)
         return failed
@@ -183,7 +183,7 @@ class Autoregressive:
         """The tokens made so far; where prefixes are kept, a next prompt may begin with them."""
         if self.prefix is not None and isinstance(progress, SampleProgress):
             read = [*progress.request.prompt, *progress.preview()]
-            self.prefix.remember(read, progress.rows[0].cache, progress.request.scope)
+            self.prefix.remember(read, progress.rows[0].cache, progress.request.realm)
         return progress.sample()
 
     @torch.inference_mode()
@@ -227,7 +227,7 @@ class Autoregressive:
         if self.prefix is None or row.prompt is None:
             return
         done = len(row.prompt) - len(row.pending)
-        known = self.prefix.longest(row.prompt, progress.request.scope, beyond=done)
+        known = self.prefix.longest(row.prompt, progress.request.realm, beyond=done)
         if known is not None:
             row.cache, row.pending = known, row.prompt[known.length :]
             progress.known += known.length - done
@@ -241,7 +241,7 @@ class Autoregressive:
         twins = [
             i
             if row.prompt is None
-            else first.setdefault((row.scope, row.prompt, len(row.pending), count), i)
+            else first.setdefault((row.realm, row.prompt, len(row.pending), count), i)
             for i, (row, count) in enumerate(zip(rows, counts, strict=True))
         ]
         read = [i for i, twin in enumerate(twins) if i == twin]
@@ -250,6 +250,7 @@ class Autoregressive:
                 (rows[i].pending + rows[i].guesses)[: counts[i]],
                 rows[i].cache,
                 max(0, counts[i] - len(rows[i].pending) + 1),
+                rows[i].adapter,
             )
             for i in read
         ]

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
+from studiolo.nn.adapter import Adaptation
 from studiolo.nn.network import Cache
 from studiolo.sampler.beam import Beams, Hypothesis
 from studiolo.sampler.decoding import adjust, pick
@@ -36,8 +37,9 @@ class TokenRequest:
     ``stop_ids`` end a sequence and are not part of it. ``stops``: whether generated tokens end
     a beam's hypothesis; they stay part of it. ``log_probs``: record this many alternatives at
     each step. ``best``: how many sequences to return, of beams. ``constraint``: what the
-    generated tokens must spell; recorded log-probabilities are those of the free model. ``scope``:
-    what prompts begin with is shared within one scope alone.
+    generated tokens must spell; recorded log-probabilities are those of the free model.
+    ``adapter``: what the network is changed by. ``scope``: what prompts begin with is shared
+    within one scope alone.
     """
 
     prompt: tuple[int, ...]
@@ -48,7 +50,13 @@ class TokenRequest:
     log_probs: int | None = None
     best: int = 1
     constraint: CompiledConstraint | None = None
+    adapter: Adaptation | None = None
     scope: str = ""
+
+    @property
+    def realm(self) -> str:
+        """Where pasts may be shared: within the scope, among those read with the same adapter."""
+        return f"{self.scope}+{'' if self.adapter is None else self.adapter.digest}"
 
 
 @dataclass(frozen=True)
@@ -82,15 +90,21 @@ class TokenSample:
 class Row:
     """One sequence inside a step: the tokens not yet read, and the past.
 
-    ``prompt``: the whole prompt while it is being read; equal ones of one ``scope`` may share
+    ``prompt``: the whole prompt while it is being read; equal ones of one ``realm`` may share
     the reading. ``guesses``: what may be read after ``pending``, in case it is chosen.
     """
 
     pending: tuple[int, ...]
     cache: Cache
+    adapter: Adaptation | None = None
     prompt: tuple[int, ...] | None = None
-    scope: str = ""
+    realm: str = ""
     guesses: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, request: TokenRequest, cache: Cache) -> Self:
+        """The beginning of a request."""
+        return cls(request.prompt, cache, request.adapter, request.prompt, request.realm)
 
 
 class SampleProgress:
@@ -106,7 +120,7 @@ class SampleProgress:
         speculate: bool = False,
     ) -> None:
         self.request, self.rng, self.guide = request, rng, guide
-        self.rows = [Row(request.prompt, cache, request.prompt, request.scope)]
+        self.rows = [Row.of(request, cache)]
         self.history = History(request.prompt)
         self.lookup = Lookup(request.prompt) if speculate else None
         self.choices: list[TokenChoice] | None = None if request.log_probs is None else []
@@ -157,7 +171,7 @@ class SampleProgress:
                 break
         if taken < len(logits):
             row.cache.truncate(row.cache.length - len(logits) + taken)
-        self.rows = [Row((token,), row.cache)]
+        self.rows = [Row((token,), row.cache, row.adapter)]
 
     def guess(self, company: int) -> None:
         """Look for what is worth reading along, in a step that reads ``company`` rows anyway."""
@@ -212,7 +226,7 @@ class BeamProgress:
         self.request = request
         self.reason: FinishReason | None = None
         self.known = 0
-        self.rows = [Row(request.prompt, cache, request.prompt, request.scope)]
+        self.rows = [Row.of(request, cache)]
         self.histories = [History(request.prompt)]
         self.guides = [guide]
         self.beams = Beams(
@@ -262,7 +276,8 @@ class BeamProgress:
         for i, (parent, token) in enumerate(zip(parents, tokens, strict=True)):
             # The last heir takes the parent's cache over; the others copy it.
             cache = self.rows[parent].cache
-            rows.append(Row((token,), cache if heirs[parent] == i else cache.fork()))
+            cache = cache if heirs[parent] == i else cache.fork()
+            rows.append(Row((token,), cache, self.request.adapter))
             histories.append(self.histories[parent].fork(token))
             guide = self.guides[parent]
             guides.append(None if guide is None else guide.fork(token))

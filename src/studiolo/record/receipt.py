@@ -45,6 +45,13 @@ class Rule(Frozen):
     source: str
 
 
+class Adapter(Frozen):
+    """What the model was changed by. ``weights``: digest of its files."""
+
+    name: str
+    weights: Sha256
+
+
 class Asked(Frozen):
     """One request, with nothing left to be chosen. ``decoding``: every field there was."""
 
@@ -57,9 +64,13 @@ class Asked(Frozen):
     ignore_eos: Annotated[bool, Field(strict=True)]
     log_probs: Whole | None = None
     constraint: Rule | None = None
+    adapter: Adapter | None = None
 
     def options(self) -> dict[str, Any]:
-        """What :meth:`LanguageModel.generate` takes, beside the prompt, to do the same again."""
+        """What :meth:`LanguageModel.generate` takes, beside the prompt, to do the same again.
+
+        Where the adapter lies, a receipt does not know.
+        """
         named = ("max_tokens", "n", "seed", "stop", "ignore_eos", "log_probs")
         options = {name: getattr(self, name) for name in named} | dict(self.decoding)
         if self.constraint is not None:

@@ -19,7 +19,7 @@ from studiolo.family.autoregressive import (
 )
 from studiolo.modality.text.stream import StopMatcher, StreamDecoder
 from studiolo.modality.text.tokenizer import Tokenizer
-from studiolo.record.receipt import Asked, Rule
+from studiolo.record.receipt import Adapter, Asked, Rule
 from studiolo.runtime.loop import steps
 from studiolo.sampler.decoding import generator
 
@@ -265,6 +265,7 @@ def _asked(request: TokenRequest, stops: Sequence[str], seed: int, count: int) -
     if request.constraint is not None:
         asked = request.constraint.constraint
         rule = Rule(kind=asked.kind, source=asked.source)
+    worn = request.adapter
     return Asked(
         prompt=request.prompt,
         max_tokens=request.max_tokens,
@@ -275,4 +276,5 @@ def _asked(request: TokenRequest, stops: Sequence[str], seed: int, count: int) -
         ignore_eos=not request.stop_ids,
         log_probs=request.log_probs,
         constraint=rule,
+        adapter=None if worn is None else Adapter(name=worn.name, weights=worn.digest),
     )

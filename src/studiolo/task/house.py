@@ -23,6 +23,7 @@ from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from torch import Tensor
 
+from studiolo.bundle.adapter import installed_adapter, installed_adapters
 from studiolo.bundle.opening import OpenBundle
 from studiolo.bundle.store import Bundle, find, installed, looks_like_path
 from studiolo.errors import (
@@ -146,10 +147,11 @@ class House:
 
     @asynccontextmanager
     async def use(self, name: str, *, patient: bool = False) -> AsyncIterator[Opened]:
-        """The model of that name, open until the end.
+        """The model of that name, open until the end; what an adapter changes is the model itself.
 
         ``patient``: wait while others have the room. Raises as :meth:`load`.
         """
+        name, _ = self._apart(name)
         claim = partial(self._claim, name)
         await (_patiently(claim) if patient else claim())
         try:
@@ -174,9 +176,10 @@ class House:
         ``client``: clients take turns, and share nothing that could be told from how long an
         answer took. ``priority``: higher goes first. ``timeout``: seconds. ``patient``: wait
         while there is no room, for the model or in the queue, as all samples but the first do in
-        any case. Raises what :meth:`load`, :meth:`LanguageModel.prepare` and
-        :meth:`Engine.submit` do.
+        any case. A model's name may be followed by ``+`` and an installed adapter's. Raises what
+        :meth:`load`, :meth:`LanguageModel.prepare` and :meth:`Engine.submit` do.
         """
+        ask = self._adapted(ask)
         if (other := self.elsewhere.get(ask.model)) is not None:
             async with in_time(other.tell(ask, client=client), timeout) as answer:
                 yield answer
@@ -263,6 +266,25 @@ class House:
 
         return submit
 
+    def _apart(self, name: str) -> tuple[str, str | None]:
+        """The name of a model, and that of the adapter which it is asked for with."""
+        model, plus, adapter = name.rpartition("+")
+        known = name in self.elsewhere or name in self._admitted
+        return (model, adapter) if plus and not known else (name, None)
+
+    def _adapted(self, ask: TextAsk) -> TextAsk:
+        """``ask`` of the model itself, its adapter among the options: one that is installed."""
+        model, adapter = self._apart(ask.model)
+        if adapter is None:
+            return ask
+        if model in self.elsewhere:
+            raise InvalidRequestError("model", f"{model} answers elsewhere, and takes no adapter")
+        path = installed_adapter(adapter)
+        if path is None:
+            known = [f"{model}+{each}" for each in installed_adapters()]
+            raise UnknownModelError(ask.model, known)
+        return replace(ask, model=model, options={**ask.options, "adapter": path})
+
     async def _claim(self, name: str) -> None:
         """Have a model in use, which need not be open yet."""
         while True:
@@ -321,12 +343,14 @@ class House:
 
 
 def _takes_long(ask: TextAsk) -> bool:
-    """Whether to prepare an ask is more than a moment's work: a long text, or a constraint."""
+    """Whether to prepare an ask may be more than a moment's work: a long text, a constraint, an
+    adapter.
+    """
     length = len(ask.prompt or "") + len(ask.suffix or "")
     for message in ask.messages or ():
         length += len(str(message.get("content", "")))
-    constrained = any(ask.options.get(kind) is not None for kind in KINDS)
-    return length >= LONG or constrained or bool(ask.tools)
+    given = any(ask.options.get(kind) is not None for kind in ("adapter", *KINDS))
+    return length >= LONG or given or bool(ask.tools)
 
 
 async def _beside(long: bool, work: Callable[[], T]) -> T:

@@ -1,6 +1,7 @@
 """Make again what a receipt tells of, and compare the bits.
 
-The model is found by the digest of its weights, wherever it lies here and whatever it is called.
+The model, and the adapter if there was one, are found by the digest of their weights, wherever they
+lie here and whatever they are called.
 What cannot be compared (other weights, another arithmetic) is refused before anything is made;
 a mere difference is a result, and no error. Versions of Studiolo and of libraries may differ:
 equal arithmetic promises equal bits, and a replay is how to find out.
@@ -10,12 +11,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from studiolo.bundle.adapter import adapter_digest, find_adapter, installed_adapters
 from studiolo.bundle.store import Bundle, find, installed, verify
-from studiolo.errors import ReplayError
+from studiolo.errors import ReplayError, StudioloError
 from studiolo.record.receipt import Difference, Receipt, difference
 from studiolo.task.load import checked_device
 from studiolo.task.text import LanguageModel
@@ -48,16 +51,21 @@ class Replay:
         }
 
 
-def replay(path: str | os.PathLike[str], *, model: str | os.PathLike[str] | None = None) -> Replay:
+def replay(
+    path: str | os.PathLike[str],
+    *,
+    model: str | os.PathLike[str] | None = None,
+    adapter: str | os.PathLike[str] | None = None,
+) -> Replay:
     """Make again what the receipt at ``path`` tells of.
 
-    ``model``: a name or a path to take the model from; otherwise one with the right weights is
-    looked for among the installed. Raises :class:`ReplayError` where nothing can be compared,
+    ``model``, ``adapter``: names or paths to take them from; otherwise those with the right weights
+    are looked for among the installed. Raises :class:`ReplayError` where nothing can be compared,
     the errors of :meth:`Receipt.read`, and :class:`ChecksumError` if the outputs differ because
     the model's files have changed.
     """
     then = Receipt.read(Path(path))
-    bundle = _model_of(then, model)
+    bundle, worn = _model_of(then, model), _adapter_of(then, adapter)
     arithmetic = then.engine.arithmetic
     # An unknown arithmetic is loaded as floats, and then refused by its name.
     device = checked_device("cuda" if arithmetic.endswith(" cuda") else "cpu")
@@ -75,7 +83,8 @@ def replay(path: str | os.PathLike[str], *, model: str | os.PathLike[str] | None
             + ", ".join(f"{name} {each}" for name, each in then.engine.libraries.items())
             + "; install those to compare.",
         )
-    now = lm.receipt(lm.generate(then.asked.prompt, **then.asked.options()))
+    made = lm.generate(then.asked.prompt, adapter=worn, **then.asked.options())
+    now = lm.receipt(made)
     found = difference(then, now)
     if found is not None:
         verify(bundle)
@@ -100,6 +109,32 @@ def _model_of(receipt: Receipt, given: str | os.PathLike[str] | None) -> Bundle:
     raise ReplayError(
         f"no installed model has the weights of the receipt's {receipt.model.name!r}: {weights}",
         remedy="Pull it, or say with --model (model=) where it is.",
+    )
+
+
+def _adapter_of(receipt: Receipt, given: str | os.PathLike[str] | None) -> Path | None:
+    worn = receipt.asked.adapter
+    if worn is None:
+        if given is not None:
+            raise ReplayError("the receipt tells of no adapter", remedy="Leave it out.")
+        return None
+    if given is not None:
+        path = find_adapter(given)
+        digest = adapter_digest(path)
+        if digest != worn.weights:
+            raise ReplayError(
+                f"{path} is another adapter than the receipt's {worn.name!r}: {digest}, "
+                f"not {worn.weights}"
+            )
+        return path
+    for name in sorted(installed_adapters(), key=lambda name: name != worn.name):
+        path = find_adapter(name)
+        with suppress(StudioloError):  # one that cannot be read is not the one
+            if adapter_digest(path) == worn.weights:
+                return path
+    raise ReplayError(
+        f"no installed adapter has the weights of the receipt's {worn.name!r}: {worn.weights}",
+        remedy="Say with --adapter (adapter=) where it is.",
     )
 
 

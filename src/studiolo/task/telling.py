@@ -208,8 +208,10 @@ class LocalAnswer:
 
     @property
     def fingerprint(self) -> str:
-        """Of the weights and of the arithmetic."""
+        """Of the weights, of the adapter and of the arithmetic."""
         named = f"{self._lm.model.network.identity} {self._lm.bundle.digest}"
+        if (adapter := self._telling.asked.adapter) is not None:
+            named += f" {adapter.weights}"
         return f"fp_{hashlib.sha256(named.encode()).hexdigest()[:16]}"
 
     @property

@@ -20,7 +20,7 @@ from torch import Tensor
 from studiolo.bundle.layout import load_decoder, load_packed
 from studiolo.bundle.opening import OpenBundle, blaming
 from studiolo.bundle.store import Bundle
-from studiolo.errors import ChatTemplateError, InvalidRequestError, MalformedFileError
+from studiolo.errors import ChatTemplateError, InvalidRequestError
 from studiolo.evaluation.likelihood import Likelihood, token_log_likelihoods
 from studiolo.family.autoregressive import Autoregressive, TokenRequest
 from studiolo.modality.text.chat import check_messages, plain
@@ -39,7 +39,9 @@ from studiolo.sampler.decoding import shape
 from studiolo.sampler.guide import Guides
 from studiolo.sampler.history import History
 from studiolo.sampler.settings import Decoding
+from studiolo.task.adapters import Adapters
 from studiolo.task.arguments import stop_strings, token_ids, whole
+from studiolo.task.defaults import recommended
 from studiolo.task.generation import Generation, Telling, TextStream
 
 Prompt = str | Sequence[int]
@@ -48,7 +50,7 @@ Schema = Mapping[str, object] | bool | str
 MAX_SAMPLES = 128
 """As many as the OpenAI API draws at once; each keeps a cache of its own."""
 MAX_TOKENS = 256
-OPTIONS = ("max_tokens", "n", "seed", "stop", "ignore_eos", "log_probs", *KINDS)
+OPTIONS = ("max_tokens", "n", "seed", "stop", "ignore_eos", "log_probs", "adapter", *KINDS)
 """What :meth:`LanguageModel.generate` takes besides the fields of :class:`Decoding`."""
 
 
@@ -80,7 +82,7 @@ class LanguageModel:
     ) -> None:
         self.bundle, self.tokenizer, self.model = bundle, tokenizer, model
         self.defaults = defaults
-        self._guides = Guides(tokenizer)
+        self._guides, self._adapters = Guides(tokenizer), Adapters(model.network)
 
     @classmethod
     def open(
@@ -104,8 +106,8 @@ class LanguageModel:
             else:
                 dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
                 network = load_decoder(opened.checkpoint, dtype=dtype, device=device)
-            recommended = _recommended(bundle, opened.checkpoint.generation)
-            return cls(bundle, opened.tokenizer, Autoregressive(network), recommended)
+            defaults = recommended(bundle, opened.checkpoint.generation)
+            return cls(bundle, opened.tokenizer, Autoregressive(network), defaults)
 
     @property
     def name(self) -> str:
@@ -131,6 +133,7 @@ class LanguageModel:
         regex: str | None = None,
         grammar: str | None = None,
         choices: Sequence[str] | None = None,
+        adapter: str | os.PathLike[str] | None = None,
         **decoding: object,
     ) -> Generation:
         """Continue ``prompt`` (text, or token ids), raw: no chat template.
@@ -142,10 +145,12 @@ class LanguageModel:
         strings that end the text and are not part of it. ``ignore_eos``: go on past the end
         token. ``log_probs``: record each token's log-probability and this many alternatives,
         as the model gave them. ``json_schema`` (a mapping, or JSON text), ``regex``,
-        ``grammar`` (Lark) or ``choices``, one at most: what the text must be.
+        ``grammar`` (Lark) or ``choices``, one at most: what the text must be. ``adapter``: the name
+        or path of a LoRA adapter that changes the model for this text.
         ``decoding``: fields of :class:`Decoding`, over the model's recommended ones.
 
-        Raises :class:`InvalidRequestError`, :class:`ContextOverflowError`.
+        Raises :class:`InvalidRequestError`, :class:`ContextOverflowError`, and what
+        :func:`~studiolo.bundle.adapter.read_adapter` does.
         """
         stream = self.stream(
             prompt,
@@ -159,6 +164,7 @@ class LanguageModel:
             regex=regex,
             grammar=grammar,
             choices=choices,
+            adapter=adapter,
             **decoding,
         )
         return stream.run()
@@ -181,6 +187,7 @@ class LanguageModel:
         regex: str | None = None,
         grammar: str | None = None,
         choices: Sequence[str] | None = None,
+        adapter: str | os.PathLike[str] | None = None,
         **decoding: object,
     ) -> Telling:
         """As :meth:`generate`, up to where the work begins: for one who takes the steps."""
@@ -214,6 +221,7 @@ class LanguageModel:
             log_probs=log_probs,
             best=n if settings.beams > 1 else 1,
             constraint=None if constraint is None else self._guides.compile(constraint),
+            adapter=None if adapter is None else self._adapters.get(adapter),
         )
         count = 1 if settings.beams > 1 else n
         return Telling(self.tokenizer, request, stops, seed, count)
@@ -384,26 +392,3 @@ def _check_names(decoding: Mapping[str, object], own: Sequence[str]) -> None:
             raise InvalidRequestError(
                 name, "there is no such option", remedy=f"{hint}There are {', '.join(known)}."
             )
-
-
-def _recommended(bundle: Bundle, generation: Mapping[str, object]) -> Decoding:
-    """The model's own decoding settings: the bundle's, else those of generation_config.json."""
-    if bundle.installed is not None and bundle.installed.defaults:
-        return Decoding.checked(**_whole_numbers(bundle.installed.defaults))
-    names = ("temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty")
-    given = {name: generation[name] for name in names if generation.get(name) is not None}
-    if generation.get("do_sample") is False:  # greedy: what shapes a draw means nothing
-        kept = {name: given[name] for name in given if name == "repetition_penalty"}
-        given = {"temperature": 0.0, **kept}
-    try:
-        return Decoding.checked(**given)
-    except InvalidRequestError as error:
-        raise MalformedFileError(
-            f"{bundle.path / 'generation_config.json'}: {error.message}"
-        ) from None
-
-
-def _whole_numbers(defaults: Mapping[str, float]) -> dict[str, object]:
-    """A manifest keeps every setting as a float; those that count are whole."""
-    counts = {name for name, field in Decoding.model_fields.items() if field.annotation is int}
-    return {name: int(v) if name in counts else v for name, v in defaults.items()}
