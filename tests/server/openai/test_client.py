@@ -193,16 +193,6 @@ def test_a_stream_that_is_closed_is_cancelled(client: openai.OpenAI, served: Ser
     eventually(lambda: served.jobs == 0)
 
 
-def test_models(client: openai.OpenAI) -> None:
-    page = client.models.list()
-    assert [each.id for each in page] == [each.id for each in page.data]
-    model = client.models.retrieve("tiny")
-    assert (model.object, model.owned_by) == ("model", "studiolo")
-    assert model.created > 0
-    with pytest.raises(openai.NotFoundError):
-        client.models.retrieve("gpt-5.5")
-
-
 @pytest.fixture(scope="module")
 def filler(tiny: str, tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The name of a model whose tokenizer has the marks that fill-in-the-middle needs."""
