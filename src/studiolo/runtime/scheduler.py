@@ -8,6 +8,8 @@ next. A step of a lane has a budget of work, and *the shortest demand is served 
 that are being written go on at every step, short prompts overtake long ones, and a huge prompt
 takes what is left, in parts. A quarter is first given to whoever has waited longest for a grant,
 so that the huge prompt moves too. The last eighth of the places is for clients that have none.
+*A lower priority stands still* while a higher one is under way, but for one job in every eighth
+step: a step takes as long as all that is in it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from heapq import heapify, heappop, heappush
 from operator import attrgetter
 
 from studiolo.runtime.memory import SPARE, Memory
-from studiolo.runtime.queue import Job, Queue
+from studiolo.runtime.queue import PATIENCE, Job, Queue
 
 SHARE = 4
 """One part in so many of a budget goes first to whoever has waited longest."""
@@ -78,7 +80,7 @@ class Lane:
     def grant(self) -> list[tuple[Job, int]]:
         """Who takes part in the next step, and with how much work."""
         self._turn += 1
-        jobs = [job for job in self.live if job.progress is not None]
+        jobs = self._called()
         demands = {job: job.progress.demand for job in jobs}
         left = self.pace.budget
         if sum(demands.values()) <= left:
@@ -114,6 +116,21 @@ class Lane:
             self._claim = None
             self.memory.renounce(job)
         self.queue.end(job)
+
+    def _called(self) -> list[Job]:
+        """Who may take part in the next step: the highest priority there is.
+
+        In one of eight also whoever of the others has waited longest, so that nobody starves.
+        """
+        jobs = [job for job in self.live if job.progress is not None]
+        highest = max((job.priority for job in jobs), default=0)
+        others = [job for job in jobs if job.priority < highest]
+        if not others:
+            return jobs
+        first = [job for job in jobs if job.priority == highest]
+        if self._turn % PATIENCE == 0:
+            first.append(min(others, key=_age))
+        return first
 
     def _fits(self, job: Job, holds: bool) -> bool | None:
         if holds and len(self.live) >= self._open:
