@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,12 +23,18 @@ from studiolo.cli.output import note
 from studiolo.errors import InvalidRequestError, StudioloError
 
 if TYPE_CHECKING:
-    from studiolo.record.records import Records
     from studiolo.server.opening import Opening
     from studiolo.server.studio import Studio
 
 UNKNOWN_MEMORY = 4_000_000_000
 """Bytes taken for granted where nothing says how many there are."""
+
+
+class Keep(StrEnum):
+    """What may be kept of answers."""
+
+    CONTENTS = "contents"
+    RECEIPTS = "receipts"
 
 
 def serve(
@@ -54,6 +61,14 @@ def serve(
             help="Where keys, usage and batches are kept: postgresql://…, or a file (SQLite).",
         ),
     ] = None,
+    keep: Annotated[
+        list[Keep] | None,
+        typer.Option(
+            help="What to keep of answers: their contents, or receipts; may be given again. "
+            "By default nothing."
+        ),
+    ] = None,
+    keep_days: Annotated[int, typer.Option(min=1, metavar="N", help="For so long.")] = 30,
     device: DeviceOption = "auto",
     without_keys: Annotated[
         bool, typer.Option("--without-keys", help="Let anybody in who can reach the address.")
@@ -97,6 +112,8 @@ def serve(
     ] = 16.0,
 ) -> None:
     """Answer the clients of OpenAI and others over HTTP."""
+    from studiolo.record.contents import Policy
+    from studiolo.record.records import Records
     from studiolo.server.settings import Settings
 
     if on not in (None, "ray"):
@@ -111,9 +128,10 @@ def serve(
         timeout=timeout,
         open_=without_keys,
         watts=watts,
+        policy=Policy(Keep.CONTENTS in (keep or ()), Keep.RECEIPTS in (keep or ()), keep_days),
     )
     with bound(host, port) as listening, ExitStack() as ending:
-        kept = _records(records)
+        kept = Records.open(records, settings.policy)
         ending.callback(kept.close)
         if not (without_keys or is_loopback(listening) or kept.keys.any()):
             raise InvalidRequestError(
@@ -165,12 +183,6 @@ def is_loopback(listening: socket.socket) -> bool:
 def shown(host: str) -> str:
     """``host`` as it stands in an address."""
     return f"[{host}]" if ":" in host else host
-
-
-def _records(url: str | None) -> Records:
-    from studiolo.record.records import Records
-
-    return Records.open(url)
 
 
 def _run(studio: Studio, listening: socket.socket, host: str) -> None:

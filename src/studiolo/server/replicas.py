@@ -49,7 +49,7 @@ class Replica:
 
     def __init__(self, opening: Opening, records: str | None) -> None:
         self._ending = ExitStack()
-        kept = Records.open(records)
+        kept = Records.open(records, opening.settings.policy)
         self._ending.callback(kept.close)
         self._studio = opening.open(kept, self._ending)
         self._app = build(self._studio)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from studiolo.record.contents import Policy
+
 MAX_BODY = 16 << 20
 
 
@@ -26,7 +28,8 @@ class Settings:
     ``requests``: under way at once; ``connections``: open at once, also those that ask for
     nothing. ``slow``: seconds after which a client that neither sends nor takes what it should is
     given up. ``drain``: seconds that requests under way have when the server is told to stop.
-    ``lag``: seconds that a row of the records may wait before something is wrong.
+    ``lag``: seconds that a row of the records may wait before something is wrong. ``policy``: what
+    is kept of answers.
     """
 
     model: str
@@ -42,3 +45,4 @@ class Settings:
     slow: float = 30.0
     drain: float = 30.0
     lag: float = 10.0
+    policy: Policy = Policy()  # noqa: RUF009  # a frozen value
