@@ -92,6 +92,16 @@ def test_the_port_is_the_one_it_says(tiny_home: Path, tmp_path: Path) -> None:
         assert process.wait(60) == 0
 
 
+def test_receipts_are_kept_if_it_is_told_to(tiny_home: Path, tmp_path: Path) -> None:
+    asked = {"prompt": "a", "max_tokens": 4, "seed": 1}
+    for options, status in ((("--keep", "receipts"), 200), ((), 404)):
+        where = ("--records", str(tmp_path / f"{status}.db"))
+        with running(tiny_home, *where, *options) as (_, url):
+            made = httpx.post(f"{url}/v1/completions", json=asked, timeout=60)
+            kept = httpx.get(f"{url}/v1/receipts/{made.headers['x-request-id']}")
+            assert kept.status_code == status
+
+
 def has_ipv6() -> bool:
     try:
         bound("::1", 0).close()
