@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import socket
 from typing import Any
 
 import h11
@@ -85,6 +86,9 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As uvicorn's; one too many is marked, and told when it asks."""
         super().connection_made(transport)
+        # Head and body are written one after the other, and the body shall not wait until the
+        # client has acknowledged the head. asyncio sees to that only where it made the socket.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         over = len(self.connections) - self._settings.connections
         if over > ABRUPT:
             transport.abort()
