@@ -66,6 +66,20 @@ def test_what_has_not_begun_is_tried_again(bad: Reply) -> None:
     asyncio.run(main())
 
 
+def test_a_kept_connection_that_was_hung_up_on_costs_nothing() -> None:
+    async def main() -> None:
+        dropped = Reply(ends="dropped")
+        async with trying(HELLO, dropped, HELLO, retries=0) as (made, fake, pauses):
+            assert await heard(made) == await heard(made)
+            assert (pauses, len(fake.asked)) == ([], 3)
+        async with trying(dropped, retries=1) as (made, fake, pauses):
+            with pytest.raises(FailedError):
+                await heard(made)
+            assert (len(pauses), len(fake.asked)) == (1, 4)
+
+    asyncio.run(main())
+
+
 def test_it_waits_as_long_as_it_is_told_and_no_longer_than_a_minute() -> None:
     async def main() -> None:
         async with trying(TOO_MANY, HELLO) as (made, _, pauses):

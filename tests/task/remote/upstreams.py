@@ -22,7 +22,7 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     kind: str = EVENTS
-    ends: str = "well"  # or "silent", or "broken"
+    ends: str = "well"  # or "silent", "broken", or "dropped" before the first byte
 
 
 @dataclass
@@ -77,6 +77,8 @@ class Fake:
         body = json.loads(await reader.readexactly(int(headers["content-length"])))
         self.asked.append(Asked(head[0].split()[1], headers, body))
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        if reply.ends == "dropped":
+            return False
         lines = [f"HTTP/1.1 {reply.status} Fine", f"content-type: {reply.kind}"]
         lines += [f"{name}: {value}" for name, value in reply.headers.items()]
         writer.write("\r\n".join([*lines, "transfer-encoding: chunked", "", ""]).encode())

@@ -2,7 +2,8 @@
 
 Notable choices. *Time is counted between events*, so that a server that sends comments and says
 nothing is given up. *Redirects are not followed*: an address comes from the operator alone.
-Leaving a response closes its connection, which has the upstream stop. Tries nothing twice.
+Leaving a response closes its connection, which has the upstream stop. Tries nothing twice but what
+a connection that was kept for too long did not carry.
 """
 
 from __future__ import annotations
@@ -106,7 +107,11 @@ class Transport:
         )
         try:
             async with asyncio.timeout(self._patience.first):
-                response = await client.send(request, stream=True)
+                try:
+                    response = await client.send(request, stream=True)
+                except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                    # Most likely a connection that was kept, and hung up on meanwhile.
+                    response = await client.send(request, stream=True)
         except TimeoutError:
             raise of_silence(self._who.name, self._patience.first) from None
         except httpx.PoolTimeout:
