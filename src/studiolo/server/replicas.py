@@ -18,6 +18,7 @@ from typing import Any
 from starlette.types import Message
 
 from studiolo.errors import InvalidRequestError, MissingExtraError
+from studiolo.record.location import Location
 from studiolo.record.records import Records
 from studiolo.server.affinity import ranked
 from studiolo.server.app import build
@@ -139,6 +140,8 @@ def run_replicas(
     together = -(-scaling.most // len(machines))  # on one machine, which shares its memory
     processors = int(min(node["Resources"]["CPU"] for node in machines))
     opening = replace(opening, memory=opening.memory // together)
+    where = Location.of(records).path  # a replica may stand in another folder
+    records = records if where is None else str(where)
     settings = opening.settings
     how: dict[str, Any] = {"num_replicas": scaling.least}
     if scaling.most > scaling.least:
