@@ -26,6 +26,7 @@ TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
+HOME = os.environ.get("STUDIOLO_HOME")
 ROOT = Path(__file__).resolve().parent.parent
 OUTCOME = pytest.StashKey[Outcome]()
 
@@ -85,18 +86,28 @@ def starter() -> Path:
     It lives in the user's ordinary home, so that it is not fetched for every run.
     """
     from studiolo.bundle.catalogue import DEFAULT_MODEL
-    from studiolo.bundle.pull import ensure
 
-    return ensure(DEFAULT_MODEL).path
+    return _at_home(DEFAULT_MODEL)
 
 
 @pytest.fixture(scope="session")
 def encoder() -> Path:
     """The directory of the catalogue's default encoder, pulled once if it is not there."""
     from studiolo.bundle.catalogue import DEFAULT_ENCODER
+
+    return _at_home(DEFAULT_ENCODER)
+
+
+def _at_home(name: str) -> Path:
+    """A model's directory in the ordinary home, whatever home tests have been given by now."""
     from studiolo.bundle.pull import ensure
 
-    return ensure(DEFAULT_ENCODER).path
+    with pytest.MonkeyPatch.context() as patch:
+        if HOME is None:
+            patch.delenv("STUDIOLO_HOME", raising=False)
+        else:
+            patch.setenv("STUDIOLO_HOME", HOME)
+        return ensure(name).path
 
 
 @pytest.fixture

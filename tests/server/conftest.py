@@ -21,7 +21,7 @@ def tiny_home(
         patch.setenv("STUDIOLO_HOME", str(path))
         pull(f"{roomy(tiny, path)}/", name="tiny")
         pull(f"{tiny_encoder}/", name="tiny-encoder")
-    yield path
+        yield path
 
 
 @pytest.fixture(scope="package")

@@ -194,7 +194,9 @@ def test_a_stream_that_is_closed_is_cancelled(client: openai.OpenAI, served: Ser
 
 
 @pytest.fixture(scope="module")
-def filler(tiny: str, tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def filler(
+    tiny: str, tiny_home: Path, served: Served, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The name of a model whose tokenizer has the marks that fill-in-the-middle needs."""
     path = shutil.copytree(tiny, tmp_path_factory.mktemp("filler") / "filler")
     marks = {"user": "fim_prefix", "system": "fim_suffix", "end": "fim_middle"}
@@ -208,6 +210,7 @@ def filler(tiny: str, tiny_home: Path, tmp_path_factory: pytest.TempPathFactory)
         pull(f"{path}/", name="filler")
         yield "filler"
         remove("filler")
+        served.studio.house.unload("filler")  # what is loaded is still listed
 
 
 def test_what_stands_between_is_filled_in(client: openai.OpenAI, filler: str) -> None:
