@@ -175,6 +175,21 @@ def test_finding_is_cheap(keys: Keys, database: Database, clock: Clock) -> None:
     assert len(seen) == 1
 
 
+def test_it_says_whether_it_would_have_to_read(keys: Keys, clock: Clock) -> None:
+    made, unknown = keys.create(name="a"), "sk-studiolo-aaaaaaaaaaaa-" + "x" * 43
+    assert not keys.remembers()
+    assert not keys.remembers(made.secret)
+    keys.any()
+    for secret in (made.secret, unknown):
+        keys.find(secret)
+        assert keys.remembers(secret)
+    assert keys.remembers()
+    assert keys.remembers("no secret at all")  # which is seen without reading
+    clock.now += FRESH
+    assert not keys.remembers()
+    assert not keys.remembers(made.secret)
+
+
 def test_a_key_ends_at_its_time_although_it_is_remembered(
     keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:

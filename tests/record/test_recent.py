@@ -50,6 +50,19 @@ def test_while_the_database_is_away_the_old_value_is_believed_for_a_while() -> N
     assert source.recent.get("x") == "xb"
 
 
+def test_it_knows_whether_it_would_have_to_read() -> None:
+    source = Source()
+    assert not source.recent.fresh("x")
+    source.recent.get("x")
+    assert source.recent.fresh("x")
+    source.now += FRESH
+    assert not source.recent.fresh("x")
+    source.recent.get("x")
+    source.recent.forget("x")
+    assert not source.recent.fresh("x")
+    assert source.read == 2
+
+
 def test_other_faults_are_not_hidden() -> None:
     source = Source()
     source.recent.get("x")

@@ -140,6 +140,13 @@ class Keys:
         """Whether a key exists that was not revoked: then every request must show one."""
         return self._some.get(None)
 
+    def remembers(self, secret: str | None = None) -> bool:
+        """Whether :meth:`any` or, given a secret, :meth:`find` answers at once, without reading."""
+        if secret is None:
+            return self._some.fresh(None)
+        parsed = Secret.parse(secret)
+        return parsed is None or self._stored.fresh(parsed.id)
+
     def _changed(self, id: str) -> None:
         self._stored.forget(id)
         self._some.forget(None)

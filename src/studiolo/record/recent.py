@@ -60,6 +60,12 @@ class Recent(Generic[K, V]):
                 self._held.popitem(last=False)
         return made.value
 
+    def fresh(self, name: K) -> bool:
+        """Whether :meth:`get` gives the value at once, without reading."""
+        with self._lock:
+            held = self._held.get(name)
+        return held is not None and self._clock() - held.tried < FRESH
+
     def forget(self, name: K) -> None:
         """Read it anew the next time."""
         with self._lock:
