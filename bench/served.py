@@ -47,6 +47,7 @@ class Served:
             cwd=ROOT,
             env=os.environ | {"OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"},
             stdout=subprocess.PIPE,
+            bufsize=0,  # a second line that was read ahead would never be waited for again
             stderr=self._errors,
             start_new_session=True,
         )
