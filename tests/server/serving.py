@@ -47,7 +47,7 @@ class Served:
         self.studio.records.ledger.flush()
         return list(self.studio.records.ledger.requests(None, admin=True))
 
-    def entry(self, id: str) -> Any:
+    def entry(self, id: str | None) -> Any:
         """What the records hold of the request ``id``, once it is over."""
         found: list[Any] = []
 

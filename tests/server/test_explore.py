@@ -11,7 +11,6 @@ import studiolo
 from studiolo.record.receipt import Receipt
 from studiolo.server.explore import said
 from tests.server.examples import run_examples
-from tests.server.recorded import recorded
 from tests.server.serving import Served
 
 SAID: list[Any] = [{"role": "user", "content": "the rain"}]
@@ -130,7 +129,7 @@ def test_what_is_wrong_is_named(served: Served) -> None:
 def test_it_is_in_the_records(served: Served) -> None:
     body = {"model": "tiny", "prompt": "the cat", "max_tokens": 3, "ignore_eos": True}
     reply = served.http().post("/studiolo/v1/continue", json=body)
-    row = recorded(served, reply.headers["x-request-id"])
+    row = served.entry(reply.headers["x-request-id"])
     assert row.endpoint == "POST /studiolo/v1/continue"
     assert (row.model, row.status, row.completion_tokens) == ("tiny", 200, 3)
 

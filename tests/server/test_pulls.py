@@ -16,8 +16,7 @@ from studiolo.errors import (
     UnknownModelError,
     UpstreamError,
 )
-from studiolo.server.management.pulling import AT_ONCE, Pulls
-from studiolo.server.pulls import Pull, pullable
+from studiolo.server.pulls import AT_ONCE, Pull, Pulls, pullable
 from tests.bundle.serving import FILE, catalogue, closed_port, noise, serve, url_source
 
 

@@ -45,6 +45,7 @@ from studiolo.server.openai import receipts as openai_receipts
 from studiolo.server.openai import responses as openai_responses
 from studiolo.server.openai import texts as openai_texts
 from studiolo.server.page import assets as page_assets
+from studiolo.server.pulls import Pulls
 from studiolo.server.reception import Reception
 from studiolo.server.schema import described
 from studiolo.server.studio import Studio
@@ -91,7 +92,7 @@ def build(studio: Studio) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.studio = studio
-    app.state.pulls = management_pulling.Pulls()
+    app.state.pulls = Pulls()
     app.state.meter = Meter.of(studio.settings.watts, studio.house.elsewhere)
     app.state.metrics = Metrics(studio)
     for router in ROUTERS:

@@ -21,7 +21,17 @@ from studiolo.server.keeping import keep
 from studiolo.server.metering import count
 from studiolo.server.replies import EVENTS, Stream, ending, guarded, unless_gone
 from studiolo.server.studio import Studio, studio_of
-from studiolo.task.asking import Answer, Choice, Choices, Ended, Event, Outcome, TextAsk, collect
+from studiolo.task.asking import (
+    Answer,
+    Choice,
+    Choices,
+    Ended,
+    Event,
+    Outcome,
+    Relay,
+    TextAsk,
+    collect,
+)
 from studiolo.task.embedding import Text
 
 T = TypeVar("T")
@@ -175,7 +185,7 @@ class Desk:
             await asyncio.to_thread(self.studio.limiter.admit, key)
 
 
-class _Seen:
+class _Seen(Relay):
     """An answer whose end is noted, however it comes."""
 
     def __init__(
@@ -185,8 +195,8 @@ class _Seen:
         ask: TextAsk,
         notes: Callable[[Answer], Mapping[str, Any]],
     ) -> None:
-        self._answer, self._desk, self._ask, self._notes = answer, desk, ask, notes
-        self.fingerprint, self.prompt_tokens = answer.fingerprint, answer.prompt_tokens
+        super().__init__(answer)
+        self._desk, self._ask, self._notes = desk, ask, notes
         self._events: AsyncIterator[Event] | None = None
         self._begun, self._seen, self._whole = time.perf_counter(), 0, False
 
@@ -218,13 +228,6 @@ class _Seen:
         if not self._whole:
             seconds = time.perf_counter() - self._begun
             self._desk.count(Outcome(self.prompt_tokens, 0, self._seen, None, seconds))
-
-    @property
-    def outcome(self) -> Outcome:
-        return self._answer.outcome
-
-    def receipt(self) -> Any:
-        return self._answer.receipt()
 
 
 def _too_large(limit: int) -> TooLargeError:

@@ -25,7 +25,19 @@ from studiolo.errors import (
     UpstreamError,
 )
 from studiolo.server.management.apart import apart
-from studiolo.server.management.pulling import AT_ONCE, LATER, OFTEN, Pulls
+
+AT_ONCE = 2
+"""Pulls under way, beyond which another is asked to come back."""
+LATER = 30.0
+OFTEN = 0.2
+"""Seconds between two events that tell of progress."""
+
+
+class Pulls:
+    """Those of one server. ``under_way`` counts them."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
 
 
 def pullable(what: str, field: str) -> str:
@@ -42,11 +54,15 @@ def pullable(what: str, field: str) -> str:
 class Pull:
     """Begins at once, unless ``pulls`` are too many, which raises :class:`BusyError`.
 
-    ``what``: as of :func:`pullable`. Iterate once for what happens until the model is here, which
-    raises what :func:`studiolo.bundle.pull.pull` does; ending that lets the pull go.
+    ``what``: as of :func:`pullable`; ``name``: what to call it here. Iterate once for what happens
+    until the model is here, which raises what :func:`studiolo.bundle.pull.pull` does, but
+    :class:`ConflictError` for terms that are not accepted and :class:`UpstreamError` where no
+    source delivers; ending that lets the pull go. ``bundle`` is there afterwards.
     """
 
-    def __init__(self, what: str, pulls: Pulls) -> None:
+    def __init__(
+        self, what: str, pulls: Pulls, *, name: str | None = None, accept_licence: bool = False
+    ) -> None:
         if pulls.under_way >= AT_ONCE:
             raise BusyError(
                 f"{pulls.under_way} models are being pulled already, and no more may be",
@@ -54,7 +70,8 @@ class Pull:
                 retry_after=LATER,
             )
         pulls.under_way += 1
-        self._what, self._pulls, self._stopped, self._last = what, pulls, False, 0.0
+        self._what, self._name, self._accepted = what, name, accept_licence
+        self._pulls, self._stopped, self._last = pulls, False, 0.0
         self._loop = asyncio.get_running_loop()
         self._told: asyncio.Queue[PullEvent | None] = asyncio.Queue()
         self._working = asyncio.ensure_future(apart(self._run, "studiolo-pull"))
@@ -69,6 +86,11 @@ class Pull:
         finally:
             self.stop()
 
+    @property
+    def bundle(self) -> Bundle:
+        """What is here now."""
+        return self._working.result()
+
     def stop(self) -> None:
         """Fetch no more; harmless when it is all here."""
         self._stopped = True
@@ -76,7 +98,12 @@ class Pull:
     def _run(self) -> Bundle:
         """In a thread of its own."""
         try:
-            return pull(self._what, report=self._report)
+            return pull(
+                self._what,
+                name=self._name,
+                accept_licence=self._accepted,
+                report=self._report,
+            )
         except LicenceNotAcceptedError as error:
             raise ConflictError(error.message, remedy=error.remedy) from None
         except SourceError as error:

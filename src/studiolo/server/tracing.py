@@ -21,10 +21,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 from torch import Tensor
 
-from studiolo.record.receipt import Receipt
 from studiolo.server import spans
 from studiolo.server.context import Context
-from studiolo.task.asking import Answer, Choices, Ended, Event, Outcome, TextAsk
+from studiolo.task.asking import Answer, Choices, Ended, Event, Relay, TextAsk
 from studiolo.task.embedding import Text
 from studiolo.task.house import House
 
@@ -169,11 +168,12 @@ class TracedHouse(House):
             return vectors, tokens
 
 
-class _Traced:
+class _Traced(Relay):
     """As ``answer``; what is known at its end goes into ``span``."""
 
     def __init__(self, answer: Answer, span: Span, model: str, *, content: bool) -> None:
-        self._answer, self._span, self._model, self._content = answer, span, model, content
+        super().__init__(answer)
+        self._span, self._model, self._content = span, model, content
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         heard, reasons = Choices(), dict[int, str]()
@@ -191,21 +191,6 @@ class _Traced:
         self._span.set_attributes(spans.answered(self._model, self._answer.outcome, ended))
         if self._content:
             self._span.set_attributes(spans.contents_answered(heard.made))
-
-    @property
-    def fingerprint(self) -> str:
-        return self._answer.fingerprint
-
-    @property
-    def prompt_tokens(self) -> int:
-        return self._answer.prompt_tokens
-
-    @property
-    def outcome(self) -> Outcome:
-        return self._answer.outcome
-
-    def receipt(self) -> Receipt | None:
-        return self._answer.receipt()
 
 
 class Traced:

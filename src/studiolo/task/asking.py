@@ -132,6 +132,32 @@ class Answer(Protocol):
         """Enough to make the answer again, to the bit; None of a model elsewhere."""
 
 
+class Relay:
+    """Another answer, handed on: a subclass says what becomes of its events."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    @property
+    def fingerprint(self) -> str:
+        """As :attr:`Answer.fingerprint`."""
+        return self._answer.fingerprint
+
+    @property
+    def prompt_tokens(self) -> int:
+        """As :attr:`Answer.prompt_tokens`."""
+        return self._answer.prompt_tokens
+
+    @property
+    def outcome(self) -> Outcome:
+        """As :attr:`Answer.outcome`."""
+        return self._answer.outcome
+
+    def receipt(self) -> Receipt | None:
+        """As :meth:`Answer.receipt`."""
+        return self._answer.receipt()
+
+
 @dataclass
 class Choice:
     """One sample, whole."""

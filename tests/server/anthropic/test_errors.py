@@ -13,7 +13,6 @@ from studiolo.record.grant import Limits
 from studiolo.server.anthropic.errors import body_of, status_of
 from studiolo.server.limits import LimitError
 from tests.server.anthropic.asking import SAID, seeded
-from tests.server.recorded import recorded
 from tests.server.serving import Served, serving
 
 
@@ -39,7 +38,7 @@ def test_errors_become_the_clients_own(client: anthropic.Anthropic, served: Serv
     with pytest.raises(anthropic.NotFoundError, match="no model is called 'nobody'") as missing:
         client.messages.create(**{**seeded(1), "model": "nobody"})
     assert missing.value.type == "not_found_error"
-    row = recorded(served, missing.value.request_id)
+    row = served.entry(missing.value.request_id)
     assert (row.dialect, row.model, row.status) == ("anthropic", "nobody", 404)
     with pytest.raises(anthropic.BadRequestError, match=r"10,0.*4,096") as long:
         client.messages.create(**{**seeded(1), "max_tokens": 10_000})

@@ -11,7 +11,6 @@ import pytest
 import studiolo
 from tests.server.bedrock.asking import PLAIN, SAID, WEATHER, aws, seeded, told_by
 from tests.server.bedrock.tls import CERTIFICATE, encrypted
-from tests.server.recorded import recorded
 from tests.server.serving import Served, serving
 
 REASONS = {"length": "max_tokens", "stop": "end_turn"}
@@ -38,7 +37,7 @@ def test_a_conversation_is_answered(
     assert usage["outputTokens"] == expected.usage.completion_tokens
     assert usage["totalTokens"] == (expected.usage.prompt_tokens + expected.usage.completion_tokens)
     assert made["metrics"]["latencyMs"] >= 0
-    row = recorded(served, made["ResponseMetadata"]["RequestId"])
+    row = served.entry(made["ResponseMetadata"]["RequestId"])
     assert (row.dialect, row.model, row.status) == ("bedrock", "tiny", 200)
     assert (row.prompt_tokens, row.completion_tokens) == (
         expected.usage.prompt_tokens, expected.usage.completion_tokens,
@@ -229,7 +228,7 @@ def test_credentials_of_keys(tmp_path: Path) -> None:
         arn = "arn:aws:bedrock:us-east-1::foundation-model/tiny"
         with aws("bedrock-runtime", served.url, id, secret) as client:
             answer = client.converse(**{**seeded(1), "modelId": arn})
-            assert recorded(served, answer["ResponseMetadata"]["RequestId"]).key == made.key.id
+            assert served.entry(answer["ResponseMetadata"]["RequestId"]).key == made.key.id
             assert told_by(client.converse_stream(**seeded(1))["stream"])
         with aws("bedrock", served.url, id, secret) as control:
             assert control.list_foundation_models(byOutputModality="TEXT")["modelSummaries"]
@@ -246,7 +245,7 @@ def test_over_tls_also_bearer_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", made.secret)
         with aws("bedrock-runtime", url, verify=certificate) as client:
             answer = client.converse(**seeded(1))
-            assert recorded(served, answer["ResponseMetadata"]["RequestId"]).key == made.key.id
+            assert served.entry(answer["ResponseMetadata"]["RequestId"]).key == made.key.id
             assert told_by(client.converse_stream(**seeded(1))["stream"])
         monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "sk-studiolo-wrong")
         with (

@@ -31,7 +31,6 @@ from studiolo.server.bedrock.errors import body_of, code_of, failed, status_of
 from studiolo.server.dialects import MethodError
 from studiolo.server.signing import SignatureError
 from tests.server.bedrock.asking import SAID, aws, seeded, told_by
-from tests.server.recorded import recorded
 from tests.server.serving import Served, serving
 
 
@@ -81,7 +80,7 @@ def test_errors_become_the_clients_own(runtime: Any, served: Served) -> None:
     with pytest.raises(runtime.exceptions.ResourceNotFoundException, match="'nobody'") as missing:
         runtime.converse(modelId="nobody", messages=SAID)
     assert code(missing) == ("ResourceNotFoundException", 404)
-    row = recorded(served, missing.value.response["ResponseMetadata"]["RequestId"])
+    row = served.entry(missing.value.response["ResponseMetadata"]["RequestId"])
     assert (row.dialect, row.model, row.status) == ("bedrock", "nobody", 404)
     with pytest.raises(runtime.exceptions.ValidationException, match=r"10,0.*4,096") as long:
         runtime.converse(**seeded(1, tokens=10_000))

@@ -10,7 +10,6 @@ import pytest
 
 import studiolo
 from tests.server.bedrock.asking import PLAIN, told_by
-from tests.server.recorded import recorded
 from tests.server.serving import Served
 
 METRICS = "amazon-bedrock-invocationMetrics"
@@ -88,7 +87,7 @@ def test_every_body_is_answered(
     assert read == usage.prompt_tokens
     assert int(headers["x-amzn-bedrock-output-token-count"]) == usage.completion_tokens
     assert int(headers["x-amzn-bedrock-invocation-latency"]) >= 0
-    row = recorded(served, headers["x-amzn-requestid"])
+    row = served.entry(headers["x-amzn-requestid"])
     assert (row.prompt_tokens, row.completion_tokens) == (
         usage.prompt_tokens, usage.completion_tokens,
     )  # fmt: skip

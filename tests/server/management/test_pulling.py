@@ -140,7 +140,7 @@ def test_leaving_stops_it_and_the_next_goes_on(own: Served, site: Site, home: Pa
 def test_more_than_two_at_once_are_asked_to_come_back(
     own: Served, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("studiolo.server.management.pulling.AT_ONCE", 0)
+    monkeypatch.setattr("studiolo.server.pulls.AT_ONCE", 0)
     answer = own.http().post("/studiolo/v1/models/pull", json={"model": "toy"})
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "30"

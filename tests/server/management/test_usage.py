@@ -27,17 +27,19 @@ def key(served: Served, name: str, *scopes: Any) -> httpx.Client:
     return served.http(headers={"authorization": f"Bearer {made.secret}"})
 
 
-def ask(http: httpx.Client, times: int = 1, model: str = "tiny") -> dict[str, int]:
+def ask(served: Served, http: httpx.Client, times: int = 1, model: str = "tiny") -> dict[str, int]:
     usage: dict[str, int] = {}
     for _ in range(times):
         body = {"model": model, "prompt": "the cat", "max_tokens": 4, "ignore_eos": True}
-        usage = http.post("/v1/completions", json=body).json()["usage"]
+        answer = http.post("/v1/completions", json=body)
+        served.entry(answer.headers["x-request-id"])  # which is written after the answer
+        usage = answer.json()["usage"]
     return usage
 
 
 def test_everything_is_summed_where_there_are_no_keys(priced: Served) -> None:
     http = priced.http()
-    took = ask(http, 3)
+    took = ask(priced, http, 3)
     found = http.get("/studiolo/v1/usage?by=model,endpoint").json()
     assert found["energy"] in ("measured", "estimated")
     (row,) = [each for each in found["data"] if each["model"] == "tiny"]
@@ -54,8 +56,8 @@ def test_everything_is_summed_where_there_are_no_keys(priced: Served) -> None:
 
 def test_everybody_sees_their_own_and_who_may_sees_all(priced: Served) -> None:
     ada, bob, boss = key(priced, "ada"), key(priced, "bob"), key(priced, "boss", "usage")
-    ask(ada)
-    ask(bob, 2)
+    ask(priced, ada)
+    ask(priced, bob, 2)
     ids = {each.name: each.id for each in priced.studio.records.keys.list()}
 
     def counts(http: httpx.Client, query: str = "") -> dict[str, int]:
@@ -74,9 +76,8 @@ def test_everybody_sees_their_own_and_who_may_sees_all(priced: Served) -> None:
 
 def test_one_s_own_requests_a_page_at_a_time(priced: Served) -> None:
     ada, boss = key(priced, "ada"), key(priced, "boss", "admin")
-    ask(ada, 3)
-    ask(boss)
-    priced.studio.records.ledger.flush()
+    ask(priced, ada, 3)
+    ask(priced, boss)
     page = ada.get("/studiolo/v1/requests?limit=2").json()
     assert page["has_more"] is True
     assert [each["endpoint"] for each in page["data"]] == ["POST /v1/completions"] * 2

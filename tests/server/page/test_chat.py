@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.server.page.conftest import Visit, told
-from tests.server.recorded import recorded
 from tests.server.serving import Served
 
 LONG = {"temperature": 0, "max_tokens": 3900}
@@ -28,7 +27,7 @@ def test_an_answer_streams_and_is_stopped(visit: Visit, served: Served) -> None:
     stopped = visit.whole()
     expect(stopped).to_contain_text("stopped")
     assert stopped.locator(".prose").inner_text() != ""
-    row = recorded(served, answered.value.headers["x-request-id"])
+    row = served.entry(answered.value.headers["x-request-id"])
     assert (row.status, row.error) == (499, "ClientDisconnect")
     assert row.completion_tokens < 3900
     stopped.get_by_role("button", name="Receipt").click()

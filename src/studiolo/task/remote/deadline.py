@@ -8,8 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import TypeVar
 
 from studiolo.errors import DeadlineError
-from studiolo.record.receipt import Receipt
-from studiolo.task.asking import Answer, Event, Outcome
+from studiolo.task.asking import Answer, Event, Relay
 
 T = TypeVar("T")
 
@@ -30,31 +29,17 @@ async def done_in_time(work: Awaitable[T], timeout: float | None) -> T:
     return await _by(due, work)
 
 
-class _Timed:
+class _Timed(Relay):
     """As ``answer``, up to ``due`` by the clock of the event loop."""
 
     def __init__(self, answer: Answer, due: float | None) -> None:
-        self._answer, self._due = answer, due
+        super().__init__(answer)
+        self._due = due
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         events = aiter(self._answer)
         while (event := await _by(self._due, anext(events, None))) is not None:
             yield event
-
-    @property
-    def fingerprint(self) -> str:
-        return self._answer.fingerprint
-
-    @property
-    def prompt_tokens(self) -> int:
-        return self._answer.prompt_tokens
-
-    @property
-    def outcome(self) -> Outcome:
-        return self._answer.outcome
-
-    def receipt(self) -> Receipt | None:
-        return self._answer.receipt()
 
 
 async def _by(due: float | None, work: Awaitable[T]) -> T:
