@@ -86,6 +86,7 @@ bench: $(VENV)/.installed-bench
 	@$(BIN)/python bench/quality.py
 	@$(BIN)/python bench/growth.py
 	@$(BIN)/python bench/embeddings.py
+	@$(BIN)/python bench/door.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
