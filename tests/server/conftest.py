@@ -12,16 +12,22 @@ from tests.server.serving import Served, roomy, serving
 
 
 @pytest.fixture(scope="session")
-def tiny_home(
-    tiny: str, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
+def tiny_home(tiny: str, tiny_encoder: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """STUDIOLO_HOME with ``tiny`` and ``tiny-encoder`` installed."""
     path = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STUDIOLO_HOME", str(path))
         pull(f"{roomy(tiny, path)}/", name="tiny")
         pull(f"{tiny_encoder}/", name="tiny-encoder")
-        yield path
+    return path
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _in_tiny_home(tiny_home: Path) -> Iterator[None]:
+    """For all tests of the package, and their fixtures; others have the home they had."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STUDIOLO_HOME", str(tiny_home))
+        yield
 
 
 @pytest.fixture(scope="package")
@@ -29,8 +35,3 @@ def served(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """A server without keys, which all tests of the package share."""
     with serving(tmp_path_factory.mktemp("records") / "records.db") as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _in_tiny_home(tiny_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STUDIOLO_HOME", str(tiny_home))

@@ -17,7 +17,7 @@ CONTENT = noise(3_000_000)
 
 
 @pytest.fixture
-def own(home: Path, tmp_path: Path, _in_tiny_home: None, monkeypatch: Any) -> Iterator[Served]:
+def own(home: Path, tmp_path: Path, monkeypatch: Any) -> Iterator[Served]:
     """A server of an empty home."""
     monkeypatch.setenv("STUDIOLO_HOME", str(home))
     with serving(tmp_path / "records.db") as running:
