@@ -9,6 +9,7 @@ the row of that name in ``docs/proofs.md``.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,9 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
 HOME = os.environ.get("STUDIOLO_HOME")
+# Tests send Ctrl-C to processes of theirs, which would never come to those that a shell has put
+# into the background: they inherit that it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).resolve().parent.parent
 OUTCOME = pytest.StashKey[Outcome]()
 

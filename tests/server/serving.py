@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,10 +64,12 @@ class Served:
         return socket.create_connection((host, int(port)), timeout=60)
 
     def raw(self, *parts: bytes) -> bytes:
-        """What is answered to these bytes until the server closes the connection."""
+        """What is answered to these bytes until the server closes the connection, which it may
+        do before it has all of them."""
         with self.connected() as link:
-            for part in parts:
-                link.sendall(part)
+            with suppress(ConnectionError):
+                for part in parts:
+                    link.sendall(part)
             return received(link)
 
     @property

@@ -17,14 +17,16 @@ LONG = {"temperature": 0, "max_tokens": 3900}
 
 def test_an_answer_streams_and_is_stopped(visit: Visit, served: Served) -> None:
     page = visit.open(LONG)
-    with page.expect_response("**/studiolo/v1/continue") as answered:
-        visit.field.fill("the rain")
-        visit.field.press("Enter")
-    expect(visit.last.locator(".prose")).not_to_be_empty()
-    expect(visit.last).to_have_attribute("aria-busy", "true")
-    expect(visit.button("Stop")).to_be_visible()  # there is text, and more to come
-    visit.button("Stop").click()
-    stopped = visit.whole()
+    with served.braked() as steps:
+        with page.expect_response("**/studiolo/v1/continue") as answered:
+            visit.field.fill("the rain")
+            visit.field.press("Enter")
+            steps.release(50)
+        expect(visit.last.locator(".prose")).not_to_be_empty()
+        expect(visit.last).to_have_attribute("aria-busy", "true")
+        expect(visit.button("Stop")).to_be_visible()  # there is text, and more to come
+        visit.button("Stop").click()
+        stopped = visit.whole()
     expect(stopped).to_contain_text("stopped")
     assert stopped.locator(".prose").inner_text() != ""
     row = served.entry(answered.value.headers["x-request-id"])
