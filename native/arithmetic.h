@@ -399,22 +399,27 @@ void embed(const Matrix& m, int32_t row, float factor, float* dst, int size) {
 
 // --- adapters -----------------------------------------------------------------------------------
 
+constexpr int AHEAD = 512;  // floats that are fetched before they are needed
+
 // R rows of one adapter, N ranks at once, so that their sums fit registers.
 template <int R>
 void shrink_rows(const Update& u, const float* const* src, int size, int rank, float* const* low) {
   constexpr int N = H > 2 ? 1 : RANKS / H;
-  const int64_t k = padded(size, BLOCK);
-  for (int j = rank; j < rank + RANKS; j += N) {
+  const float* down = u.down + (int64_t)rank * padded(size, BLOCK);
+  for (int j = 0; j < RANKS; j += N, down += N * BLOCK) {
     F sum[R][N][H] = {};
-    for (int i = 0; i < size; i += BLOCK)
+    for (int i = 0; i < size; i += BLOCK) {
+      const float* weights = down + (int64_t)i * RANKS;
+      for (int line = 0; line < N; line++) __builtin_prefetch(weights + AHEAD + line * BLOCK);
       UNROLL for (int h = 0; h < H; h++)
         UNROLL for (int n = 0; n < N; n++) {
-          F weight = load<F>(u.down + (j + n) * k + i + h * WIDTH);
+          F weight = load<F>(weights + n * BLOCK + h * WIDTH);
           UNROLL for (int r = 0; r < R; r++)
             sum[r][n][h] = fused(some(src[r] + i, size - i, h, 0.0f), weight, sum[r][n][h]);
         }
+    }
     for (int r = 0; r < R; r++)
-      for (int n = 0; n < N; n++) low[r][j + n] = folded(sum[r][n]) * u.scale;
+      for (int n = 0; n < N; n++) low[r][rank + j + n] = folded(sum[r][n]) * u.scale;
   }
 }
 
@@ -424,11 +429,13 @@ void expand_rows(const Update& u, const float* const* low, float* const* dst, in
   for (int64_t block = begin; block < end; block++) {
     const float* up = u.up + block * u.rank * BLOCK;
     F sum[R][H] = {};
-    for (int j = 0; j < u.rank; j++)
+    for (int j = 0; j < u.rank; j++) {
+      __builtin_prefetch(up + AHEAD + j * BLOCK);
       UNROLL for (int h = 0; h < H; h++) {
         F weight = load<F>(up + j * BLOCK + h * WIDTH);
         UNROLL for (int r = 0; r < R; r++) sum[r][h] = fused(all(low[r][j]), weight, sum[r][h]);
       }
+    }
     UNROLL for (int r = 0; r < R; r++)
       UNROLL for (int h = 0; h < H; h++) {
         float* to = dst[r] + block * BLOCK + h * WIDTH;

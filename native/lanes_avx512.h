@@ -5,7 +5,7 @@
 namespace lanes {
 constexpr int WIDTH = 16;
 constexpr int TILE = 8, BLOCKS = 2;  // rows, and blocks of 16 outputs, of a tile of a product
-constexpr int FEW = 8;  // rows up to which a product does not unpack its weights first
+constexpr int FEW = 16;  // rows up to which a product does not unpack its weights first
 constexpr int QUERIES = 8;  // that attention takes at once
 typedef float F __attribute__((vector_size(64)));
 typedef int I __attribute__((vector_size(64)));

@@ -150,7 +150,8 @@ struct Play {
   void linear(const Op& op, int64_t index, int thread) const {
     const Matrix& m = *(const Matrix*)op.p0;
     int64_t blocks = m.n / BLOCK, portion = blocks / (threads * 4);
-    portion = portion < 1 ? 1 : portion;
+    // Not odd, for many rows take neighbouring blocks in twos.
+    portion = portion > 1 ? padded(portion, 2) : 1;
     Slot x = slots[op.src];
     int count = rows(op);
     if (count == 0) return;  // nobody's scores are wanted

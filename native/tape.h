@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-enum { TAPE_VERSION = 4 };
+enum { TAPE_VERSION = 5 };
 
 // How a code of a weight is stored; signed codes are in two's complement.
 enum Codes { U4, S4, U5, S5, S6, S8, S12 };
@@ -81,7 +81,7 @@ typedef struct {
 } Tape;
 
 // A low-rank update of a product: dst += up (scale * (down src)).
-// down: [rank, padded to 4][inputs, padded to 16]; up: [n / 16][rank][16]; the padding is zero.
+// down: [rank / 4][inputs / 16][4][16], padded to those; up: [n / 16][rank][16]; the padding is zero.
 typedef struct {
   const float* down;
   const float* up;

@@ -37,6 +37,7 @@ class Exact:
 def main(library: str, cases: int) -> None:
     native._path = lambda: Path(library)
     native._Arena = Exact  # type: ignore[assignment,misc]
+    native._slab = bytearray  # type: ignore[assignment]
     rng = np.random.default_rng(cases)
     forms = list(ALL_FORMS.values())
     for case in range(cases):

@@ -27,7 +27,7 @@ from studiolo.nn.packed import Packed
 from studiolo.nn.specification import Specification
 from studiolo.nn.tape import BLOCK, CACHED, Op, Player, Step, Tape, padded
 
-VERSION = 4
+VERSION = 5
 KINDS = ("U4", "S4", "U5", "S5", "S6", "S8", "S12")
 SLAB = 1 << 28
 RANKS = 4
@@ -281,21 +281,31 @@ class _Adapted:
 
     updates: ctypes.Array[_Update]
     rank: int
-    kept: Sequence[Tensor]
+    kept: Tensor
 
     @classmethod
     def of(cls, updates: Sequence[Update | None]) -> _Adapted:
-        kept: list[Tensor] = []
         table = (_Update * len(updates))()
+        places: list[tuple[_Update, str]] = []
+        parts = [torch.empty(0)]
         for entry, update in zip(table, updates, strict=True):
             if update is None:
                 continue
             (rank, inputs), outputs = update.down.shape, len(update.up)
             down = F.pad(update.down, (0, padded(inputs) - inputs, 0, -rank % RANKS)).contiguous()
             up = F.pad(update.up, (0, 0, 0, padded(outputs) - outputs)).reshape(-1, BLOCK, rank)
-            kept += [down, up.transpose(1, 2).contiguous()]
-            entry.down, entry.up = (each.data_ptr() for each in kept[-2:])
+            down = down.view(-1, RANKS, padded(inputs) // BLOCK, BLOCK).transpose(1, 2)
+            parts += [down.flatten(), up.transpose(1, 2).flatten()]
+            places += [(entry, "down"), (entry, "up")]
             entry.scale, entry.rank = update.scale, rank
+        # One after another, as they are read, and in huge pages.
+        count = sum(map(len, parts))
+        kept = torch.from_numpy(np.frombuffer(_slab(4 * count or 1), np.float32, count))
+        torch.cat(parts, out=kept)
+        at = kept.data_ptr()
+        for (entry, name), part in zip(places, parts[1:], strict=True):
+            setattr(entry, name, at)
+            at += part.nbytes
         return cls(table, max((each.rank for each in table), default=0), kept)
 
 
