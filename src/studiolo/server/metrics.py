@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import APIRouter, Request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -32,9 +33,10 @@ QUICK = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 LONG = (0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 EACH = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1)
 """Bounds in seconds: until the first token, of a whole request, for each token after the first."""
+TEXT: dict[str, Any] = {"text/plain": {}, "application/openmetrics-text": {}}
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=Response, responses={200: {"content": TEXT}})
 async def metrics(request: Request) -> Response:
     """Counters, gauges and histograms, as text."""
     Desk(request).require("usage")

@@ -62,7 +62,7 @@ async def pull(request: Request) -> Response:
     return Json({"status": "success"})
 
 
-@router.delete("/api/delete", openapi_extra=takes(OllamaNameBody))
+@router.delete("/api/delete", openapi_extra=takes(OllamaNameBody), response_class=Response)
 async def delete(request: Request) -> Response:
     """Remove a model."""
     desk = Desk(request)

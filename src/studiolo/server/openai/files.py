@@ -103,7 +103,11 @@ async def retrieve_file(request: Request, id: str) -> Response:
     return Json(written(await find(desk, id)))
 
 
-@router.get("/v1/files/{id}/content")
+@router.get(
+    "/v1/files/{id}/content",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/octet-stream": {}}}},
+)
 async def retrieve_content(request: Request, id: str) -> Response:
     """The bytes of a file."""
     desk = Desk(request)
