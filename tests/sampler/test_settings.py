@@ -34,7 +34,7 @@ def test_every_dial_is_off_by_default_and_described() -> None:
         ("top_p", 95, "a number from 0 to 1"),
         ("min_p", 1.01, "a number from 0 to 1"),
         ("typical_p", -math.inf, "a number from 0 to 1"),
-        ("repetition_penalty", 0, "a number above 0 up to 10"),
+        ("repetition_penalty", 0.05, "a number from 0.1 to 10"),
         ("presence_penalty", 2.1, "a number from -2 to 2"),
         ("frequency_penalty", -3, "a number from -2 to 2"),
         ("beams", 0, "a whole number from 1 to 64"),

@@ -82,7 +82,7 @@ class Decoding(BaseModel):
     )
     repetition_penalty: float = Field(
         1.0,
-        gt=0,
+        ge=0.1,
         le=10,
         strict=True,
         description="Makes every token of the prompt and the text so far less likely (above 1) "
