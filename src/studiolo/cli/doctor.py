@@ -106,7 +106,7 @@ def check_arithmetic() -> Check:
         return Check("arithmetic", described())
     return Check(
         "arithmetic",
-        f"{described()}: the same bits, 50 to 100 times slower",
+        f"{described()}: the same bits, some 250 times slower",
         "missing",
         "The compiled library is missing. Install a C++ compiler (on Debian and Ubuntu: "
         "apt install g++) and Studiolo again.",

@@ -7,7 +7,7 @@ once (:func:`fused`); everything else is rounded one by one. No operation looks 
 except attention at the past of its own sequence: so a row's result cannot depend on its neighbours,
 on how a prompt was cut, or on how many threads there are.
 
-Written to be read; the compiled library is some hundred times faster.
+Written to be read; the compiled library is some 250 times faster.
 """
 
 from __future__ import annotations
