@@ -582,9 +582,9 @@ struct Query {
   int first, until;
 };
 
-// Blocks of 16 that are taken at once, so that enough sums are under way and all fit registers.
+// Blocks of 16 that attention takes at once, so that enough sums are under way and fit registers.
 constexpr int together(int queries) {
-  int most = 12 / (queries * H);
+  int most = lanes::SUMS / (queries * H);
   return most >= 4 ? 4 : most >= 2 ? 2 : 1;
 }
 

@@ -7,6 +7,7 @@ constexpr int WIDTH = 8;
 constexpr int TILE = 6, BLOCKS = 1;  // rows, and blocks of 16 outputs, of a tile of a product
 constexpr int FEW = 4;  // rows up to which a product does not unpack its weights first
 constexpr int QUERIES = 6;  // that attention takes at once
+constexpr int SUMS = 12;  // of attention that are under way at once, of WIDTH each
 typedef float F __attribute__((vector_size(32)));
 typedef int I __attribute__((vector_size(32)));
 typedef short W __attribute__((vector_size(32)));

@@ -7,6 +7,7 @@ constexpr int WIDTH = 16;
 constexpr int TILE = 8, BLOCKS = 2;  // rows, and blocks of 16 outputs, of a tile of a product
 constexpr int FEW = 16;  // rows up to which a product does not unpack its weights first
 constexpr int QUERIES = 8;  // that attention takes at once
+constexpr int SUMS = 24;  // of attention that are under way at once, of WIDTH each
 typedef float F __attribute__((vector_size(64)));
 typedef int I __attribute__((vector_size(64)));
 typedef short W __attribute__((vector_size(64)));

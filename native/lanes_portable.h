@@ -6,6 +6,7 @@ constexpr int WIDTH = 4;
 constexpr int TILE = 2, BLOCKS = 1;  // rows, and blocks of 16 outputs, of a tile of a product
 constexpr int FEW = 1;  // rows up to which a product does not unpack its weights first
 constexpr int QUERIES = 4;  // that attention takes at once
+constexpr int SUMS = 12;  // of attention that are under way at once, of WIDTH each
 typedef float F __attribute__((vector_size(16)));
 typedef int I __attribute__((vector_size(16)));
 typedef short W __attribute__((vector_size(16)));

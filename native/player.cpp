@@ -216,8 +216,9 @@ struct Play {
     for (;;) {
       int64_t item = dealt[index].fetch_add(1);
       if (item >= items) return;
-      // The longest pasts first, so that nobody is left with one at the end.
-      int r = 2 * (int)(pairs - 1 - item / tape.kv_heads), h = (int)(item % tape.kv_heads);
+      // Head by head, so that the past of one stays in the cache from row to row; the longest
+      // pasts first, so that nobody is left with one at the end.
+      int r = 2 * (int)(pairs - 1 - item % pairs), h = (int)(item / pairs);
       int query = op.src_column + h * group * op.size, dst = op.dst_column + h * group * op.size;
       float* scores = (float*)scratch[thread];
       auto alone = [&](int row) {
