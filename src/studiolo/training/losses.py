@@ -1,0 +1,88 @@
+r"""Cross-entropy over a vocabulary without ever holding all of its logits.
+
+.. math:: \ell = \frac1n \sum_i \log \sum_v e^{z_{iv}} - z_{i t_i}, \qquad
+          \frac{\partial \ell}{\partial z_{iv}} = \frac{p_{iv} - [v = t_i]}{n}
+
+with :math:`z = h W^\top`. The gradient of the logits is known as soon as they are, so both passes
+are done chunk of rows by chunk of rows in the forward one: a chunk's logits become its gradient
+in place, then those of :math:`h` and :math:`W`, and are forgotten (as Liger Kernel does on GPUs;
+Hsu et al. 2024). Knows vectors and targets, not what they stand for.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from studiolo.errors import InvalidRequestError
+
+CHUNK = 1 << 22
+"""Logits held at once; 16 MB of float32."""
+IGNORED = -100
+
+
+class _Fused(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, rows: int) -> Tensor:
+        kept = targets != IGNORED
+        count = kept.sum()
+        wants_hidden, wants_weight = ctx.needs_input_grad[:2]
+        total = torch.zeros((), device=hidden.device)
+        grad_hidden = torch.empty_like(hidden) if wants_hidden else None
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
+        for start in range(0, len(hidden), rows):
+            part = slice(start, start + rows)
+            h, real = hidden[part], kept[part]
+            answers = targets[part].masked_fill(~real, 0).unsqueeze(1)
+            logits = torch.mm(h, weight.T).float()
+            given = logits.gather(1, answers)
+            # Shifted by the greatest, so that no exponential overflows.
+            greatest = logits.amax(1, keepdim=True)
+            logits.sub_(greatest).exp_()
+            sums = logits.sum(1, keepdim=True)
+            surprise = sums.log() + greatest - given
+            total += surprise.squeeze(1)[real].sum()
+            if not (wants_hidden or wants_weight):
+                continue
+            logits.div_(sums)
+            logits.scatter_add_(1, answers, torch.full_like(given, -1.0))
+            logits.mul_((real / count).unsqueeze(1))
+            dlogits = logits.to(hidden.dtype)
+            if grad_hidden is not None:
+                torch.mm(dlogits, weight, out=grad_hidden[part])
+            if grad_weight is not None:
+                grad_weight.add_(torch.mm(dlogits.T, h))
+        if grad_weight is not None:
+            grad_weight = grad_weight.to(weight.dtype)
+        ctx.save_for_backward(grad_hidden, grad_weight)
+        return total / count
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (scale,) = grads
+        return (
+            *(None if grad is None else grad * scale.to(grad.dtype) for grad in ctx.saved_tensors),
+            None,
+            None,
+        )
+
+
+def fused_cross_entropy(
+    hidden: Tensor, weight: Tensor, targets: Tensor, *, chunk: int = CHUNK
+) -> Tensor:
+    """Mean cross-entropy in nats, float32 ``[]``; differentiable once in hidden and weight.
+
+    ``hidden``: ``[N, width]``. ``weight``: ``[V, width]``. ``targets``: int64 ``[N]``, 0 to
+    V - 1, or :data:`IGNORED` for rows that do not count. ``chunk``: logits held at once. Raises
+    :class:`InvalidRequestError` if no row counts.
+    """
+    if not bool((targets != IGNORED).any()):
+        raise InvalidRequestError("batch", "has nothing to predict: every target is left out")
+    if torch.is_autocast_enabled(hidden.device.type):
+        dtype = torch.get_autocast_dtype(hidden.device.type)
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+    rows = max(1, chunk // len(weight))
+    with torch.autocast(hidden.device.type, enabled=False):
+        return cast(Tensor, _Fused.apply(hidden, weight, targets, rows))  # type: ignore[no-untyped-call]

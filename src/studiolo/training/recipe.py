@@ -1,0 +1,260 @@
+"""A recipe: everything that decides what a run makes, as YAML.
+
+What a recipe leaves out is derived from its ``size`` (:mod:`studiolo.training.size`). Notable
+choices: a key that is not known is an error that names the nearest; values are checked by type
+and range before anything starts; ``--set data.path=FILE`` overrides by dotted path, its value
+read as YAML, so that numbers are numbers. The digest is that of the values, not of the file's
+spelling. Deliberately unknown here: data, networks and the loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from studiolo.errors import InvalidRequestError
+from studiolo.training.schedule import Kind
+
+MAX_BYTES = 1 << 20
+Count = Annotated[int, Field(ge=1, le=2**24, strict=True)]
+Steps = Annotated[int, Field(ge=0, le=2**40, strict=True)]
+Rate = Annotated[float, Field(gt=0, le=10)]
+Part = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DataRecipe(_Section):
+    """What is read."""
+
+    path: str | None = Field(None, description="a text file, or a directory of token shards")
+    tokenizer: str = Field(
+        "characters",
+        description="`characters`, which makes one of the text, or a directory that holds one",
+    )
+    validation: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        0.1, description="part of the tokens, from the end, that is kept for validation"
+    )
+    licence: str = Field("unknown", description="of the text; it becomes the model's")
+
+
+class ModelRecipe(_Section):
+    """The network; what is left out follows from ``size``."""
+
+    architecture: Literal["llama", "qwen3"] = Field(
+        "llama", description="qwen3 also normalises queries and keys"
+    )
+    layers: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
+    width: Count | None = Field(None, description="of the residual stream")
+    heads: Count | None = None
+    kv_heads: Count | None = Field(None, description="heads of keys and values")
+    mlp_width: Count | None = Field(None, description="hidden width of the gated MLP")
+    context: Annotated[int, Field(ge=2, le=2**24, strict=True)] | None = Field(
+        None, description="tokens of a block"
+    )
+    tied: bool = Field(True, description="the head is the embedding table")
+    rope_base: Annotated[float, Field(gt=0)] = 10_000.0
+
+
+class OptimiserRecipe(_Section):
+    """How gradients move weights."""
+
+    kind: Literal["muon", "adamw"] = Field(
+        "muon", description="muon: for hidden matrices, AdamW for all else"
+    )
+    rate: Rate | None = Field(None, description="AdamW's peak rate")
+    matrix_rate: Rate | None = Field(None, description="Muon's peak rate")
+    beta1: Part = Field(0.9, description="AdamW's decay of the mean gradient")
+    beta2: Part = Field(0.95, description="AdamW's decay of its square")
+    momentum: Part = Field(0.95, description="Muon's decay of the mean gradient")
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = Field(
+        0.1, description="of matrices, times the rate"
+    )
+    clip: Annotated[float, Field(gt=0)] | None = Field(
+        1.0, description="greatest norm of all gradients of a step; null: no limit"
+    )
+
+
+class ScheduleRecipe(_Section):
+    """How the rates move; see :mod:`studiolo.training.schedule`."""
+
+    kind: Kind = "wsd"
+    warmup: Steps | None = Field(None, description="steps of linear rise")
+    decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="part of the steps over which wsd falls"
+    )
+    final: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="part of the peak that cosine and wsd fall to"
+    )
+
+
+class TrainingRecipe(_Section):
+    """How long, in which portions."""
+
+    steps: Count | None = None
+    batch: Count | None = Field(None, description="blocks of a micro-batch")
+    accumulate: Count = Field(1, description="micro-batches of a step")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 on a GPU that has it"
+    )
+    average: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="decay of the moving average of the weights; null: none"
+    )
+
+
+class WatchRecipe(_Section):
+    """What is done on the way."""
+
+    evaluate: Count | None = Field(None, description="steps between evaluations")
+    tokens: Count = Field(16_384, description="tokens of an evaluation on the way")
+    patience: Count | None = Field(
+        None, description="evaluations without gain after which the run stops; null: none"
+    )
+    checkpoint: Count | None = Field(None, description="steps between checkpoints")
+    prompt: str = Field("\n", description="what the samples go on from")
+    sample: Steps = Field(200, description="tokens of a sample; 0: none are made")
+
+
+class Recipe(_Section):
+    """A whole recipe."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$")]
+    seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 1
+    size: Annotated[int, Field(ge=1, le=256, strict=True)] = Field(
+        description="the one dial: the number of layers, from which all else is derived"
+    )
+    data: DataRecipe = DataRecipe()
+    model: ModelRecipe = ModelRecipe()
+    optimiser: OptimiserRecipe = OptimiserRecipe()
+    schedule: ScheduleRecipe = ScheduleRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+    watch: WatchRecipe = WatchRecipe()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all values but where the data lies, which its own digest tells of."""
+        kept = self.model_copy(update={"data": self.data.model_copy(update={"path": None})})
+        return hashlib.sha256(kept.model_dump_json().encode()).hexdigest()
+
+
+def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a file, or the one that ships under that name, with overrides ``key=value``.
+
+    Raises :class:`InvalidRequestError`, naming the field, for a file that is not there or no
+    recipe, a key that is not known, and a value that is not allowed.
+    """
+    value = _read(name_or_path)
+    for override in overrides:
+        _override(value, override)
+    return checked_recipe(value)
+
+
+def checked_recipe(value: Mapping[str, Any]) -> Recipe:
+    """The recipe of these values; raises as :func:`read_recipe`."""
+    try:
+        return Recipe.model_validate(value)
+    except ValidationError as error:
+        raise _explained(error) from None
+
+
+def shipped() -> dict[str, str]:
+    """Name to text of every recipe that ships with the package."""
+    folder = resources.files("studiolo.training") / "recipes"
+    if not folder.is_dir():
+        return {}
+    files = [each for each in folder.iterdir() if each.name.endswith(".yaml")]
+    return {
+        each.name.removesuffix(".yaml"): each.read_text("utf-8")
+        for each in sorted(files, key=lambda each: each.name)
+    }
+
+
+def _read(name_or_path: str) -> dict[str, Any]:
+    path = Path(name_or_path).expanduser()
+    try:
+        if path.is_file():
+            with path.open(encoding="utf-8") as file:
+                text = file.read(MAX_BYTES + 1)
+            if len(text) > MAX_BYTES:
+                raise InvalidRequestError("recipe", f"{path} is larger than {MAX_BYTES:,} bytes")
+        else:
+            known = shipped()
+            if name_or_path not in known:
+                near = get_close_matches(name_or_path, known, n=1)
+                raise InvalidRequestError(
+                    "recipe",
+                    f"there is no file {name_or_path!r}, nor a recipe of that name",
+                    remedy=(f"Did you mean {near[0]}? " if near else "")
+                    + f"These ship: {', '.join(known) or 'none'}.",
+                )
+            text = known[name_or_path]
+        value = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequestError("recipe", f"{path} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise InvalidRequestError("recipe", f"{path} is not YAML: {error}") from None
+    if not isinstance(value, dict):
+        raise InvalidRequestError("recipe", f"{path} holds no fields, but {type(value).__name__}")
+    return value
+
+
+def _override(value: dict[str, Any], override: str) -> None:
+    """Set one value by its dotted path; the fields themselves are checked later."""
+    key, equals, written = override.partition("=")
+    steps = key.strip().split(".")
+    if not equals or not all(steps):
+        raise InvalidRequestError("set", f"must be key=value, not {override!r}")
+    try:
+        read = yaml.safe_load(written) if written else ""
+    except yaml.YAMLError:
+        read = written
+    at = value
+    for step in steps[:-1]:
+        inner = at.setdefault(step, {})
+        if not isinstance(inner, dict):
+            raise InvalidRequestError("set", f"{step!r} of {key!r} is one value, not a section")
+        at = inner
+    # A path may look like a number or a list; what is text stays as it was written.
+    at[steps[-1]] = written if _is_text(steps) else read
+
+
+def _is_text(steps: Sequence[str]) -> bool:
+    section: Any = Recipe
+    for step in steps:
+        field = section.model_fields.get(step) if hasattr(section, "model_fields") else None
+        if field is None:
+            return False
+        section = field.annotation
+    return str in (section, *get_args(section))
+
+
+def _explained(error: ValidationError) -> InvalidRequestError:
+    """The first thing that is wrong, by its dotted path, with what would be right."""
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    section: Any = Recipe
+    for step in path[:-1]:
+        field = getattr(section, "model_fields", {}).get(step)
+        section = field.annotation if field is not None else section
+    allowed = list(getattr(section, "model_fields", {}))
+    name = ".".join(path) or "recipe"
+    if first["type"] == "extra_forbidden":
+        near = get_close_matches(path[-1], allowed, n=1, cutoff=0.5)
+        return InvalidRequestError(
+            name,
+            "is no field of a recipe",
+            remedy=(f"Did you mean {near[0]}? " if near else "")
+            + f"Allowed here: {', '.join(allowed)}.",
+        )
+    given = "" if first["type"] == "missing" else f", not {first['input']!r:.80}"
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return InvalidRequestError(name, f"{message}{given}")
