@@ -85,6 +85,7 @@ struct Play {
   int group_count;
   float* low;  // what SHRINK makes: of each row, of each of `products`, [low_width]
   int products, low_width;
+  std::atomic<bool>* off;
 
   float* at(int buffer, int64_t row, int column) const {
     return buffers[buffer] + row * tape.buffer_width[buffer] + column;
@@ -240,7 +241,9 @@ struct Play {
     }
   }
 
-  void work(int thread) const {
+  // Returns whether the step was played to its end.
+  bool work(int thread) const {
+    int meeting = 0;
     for (int i = 0; i < tape.op_count; i++) {
       const Op& op = tape.ops[i];
       if (op.kind == LINEAR) {
@@ -254,8 +257,15 @@ struct Play {
         int count = rows(op);
         for (int r = count * thread / threads; r < count * (thread + 1) / threads; r++) row(op, r);
       }
-      if (op.barrier) team.barrier();
+      if (!op.barrier) continue;
+      // One thread decides for all, before they meet. It may be ahead by one meeting when the others
+      // read, so that there are two answers in turn.
+      std::atomic<bool>& broken = off[meeting++ % 2];
+      if (thread == 0) broken.store(__atomic_load_n(step.stop, __ATOMIC_RELAXED) != 0);
+      team.barrier();
+      if (broken.load()) return false;
     }
+    return true;
   }
 };
 
@@ -276,7 +286,15 @@ int grouped(const Step& step, Group* groups, int* open) {
   return count;
 }
 
-void play_part(void* play, int thread) { ((const Play*)play)->work(thread); }
+struct Part {
+  const Play& play;
+  bool whole;
+};
+
+void play_part(void* part, int thread) {
+  bool whole = ((Part*)part)->play.work(thread);
+  if (thread == 0) ((Part*)part)->whole = whole;
+}
 
 std::mutex turn;
 Arena arena;
@@ -352,9 +370,11 @@ int32_t studiolo_play(const Tape* tape, const Step* step, const char* name, int3
   Group* groups = (Group*)arena.take(adapted * sizeof(Group));
   int group_count = grouped(*step, groups, (int*)arena.take(step->adapter_count * sizeof(int)));
   float* low = (float*)arena.take(adapted * products * low_width * 4);
-  Play play{*tape,  *step,       *level, team(),        threads,        buffers, slots, scratches,
-            dealt,  groups,      group_count, low,      (int)products,  (int)low_width};
-  team().run(threads, play_part, &play);
-  return 0;
+  std::atomic<bool> off[2] = {};
+  Play play{*tape, *step,  *level,      team(), threads,       buffers,        slots, scratches,
+            dealt, groups, group_count, low,    (int)products, (int)low_width, off};
+  Part part{play, false};
+  team().run(threads, play_part, &part);
+  return part.whole ? 0 : 1;
 }
 }

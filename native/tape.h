@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-enum { TAPE_VERSION = 5 };
+enum { TAPE_VERSION = 6 };
 
 // How a code of a weight is stored; signed codes are in two's complement.
 enum Codes { U4, S4, U5, S5, S6, S8, S12 };
@@ -93,7 +93,7 @@ typedef struct {
 // addresses of its pages from pages[first_page[s]] on. `rotation[t]`: table t, [.., 2, head_size]
 // (cosines, signed sines), of which row r uses row rotation_row[r]. `scores`: [wanted_count][n].
 // `adapter`: of each row, -1: none; null if no row has one. `updates[a]`: of adapter a, by site;
-// `rank`: the largest of all.
+// `rank`: the largest of all. `stop`: turns to 1 when the step is to be broken off.
 typedef struct {
   int32_t rows, wanted_count;
   const int32_t *token, *position, *until, *sequence, *first_page, *rotation_row, *wanted;
@@ -103,6 +103,7 @@ typedef struct {
   int32_t score_width, adapter_count, rank;
   const int32_t* adapter;
   const Update* const* updates;
+  const int32_t* stop;
 } Step;
 
 #define EXPORT __attribute__((visibility("default")))
@@ -116,8 +117,9 @@ EXPORT int64_t studiolo_packed_size(const Matrix* matrix);
 EXPORT void studiolo_pack(const Matrix* matrix, int64_t outputs, int64_t inputs, const void* codes,
                    const uint16_t* scale, const uint16_t* offset, const uint8_t* scale_factor,
                    const uint8_t* offset_factor, uint8_t* to, int32_t threads);
-// Play one step on `threads` threads at the named level. Returns 0, or -1 without such a level or
-// memory. Calls from several threads take turns.
+// Play one step on `threads` threads at the named level. Returns 0; 1 if it was broken off, and
+// what it wrote means nothing; or -1 without such a level or memory. Calls from several threads
+// take turns.
 EXPORT int32_t studiolo_play(const Tape* tape, const Step* step, const char* level,
                              int32_t threads);
 

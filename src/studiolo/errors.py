@@ -179,6 +179,10 @@ class TooLargeError(StudioloError):
     status = 413
 
 
+class InterruptedStepError(StudioloError):
+    """A step of many requests was broken off; nothing of it counts, and it may be taken again."""
+
+
 class ConflictError(StudioloError):
     """The thing is in a state in which this cannot be done to it."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from torch import Tensor
 from studiolo.bundle.layout import load_decoder, load_packed
 from studiolo.bundle.opening import OpenBundle
 from studiolo.bundle.store import open_installed
+from studiolo.errors import InterruptedStepError
 from studiolo.nn.adapter import Adaptation
 from studiolo.nn.config import DecoderConfig, LayerConfig, RopeConfig
 from studiolo.nn.native import Native, best_player, levels
@@ -332,3 +335,40 @@ def test_the_starter_loses_nothing(starter: Path, proof: Callable[..., int]) -> 
     assert 5 < math.exp(floats) < 100
     assert abs(math.exp(integers - floats) - 1) < 5e-4
     assert 0 <= divergence < 1e-5
+
+
+def test_a_step_that_was_broken_off_leaves_no_trace() -> None:
+    if not levels():
+        pytest.skip("no compiled library")
+    tokens = [i * 7 % CONFIG.vocabulary for i in range(500)]
+    for player in players():
+        whole = network(player)
+        (wanted,) = whole.step([Piece(tokens, whole.new_cache(), wanted=3)])
+        broken = network(player)
+        cache = broken.new_cache()
+        broken.step([Piece(tokens[:50], cache)])
+        twin = cache.fork()
+        piece = Piece(tokens[50:], cache, wanted=3)
+        broken.interrupt()
+        with pytest.raises(InterruptedStepError):
+            broken.step([piece])
+        assert cache.length == 50
+        stop = threading.Event()
+
+        def nag(network: PackedDecoder = broken, stop: threading.Event = stop) -> None:
+            while not stop.wait(0.0005):
+                network.interrupt()
+
+        nagging = threading.Thread(target=nag)
+        nagging.start()
+        try:
+            for _ in range(30):
+                with suppress(InterruptedStepError):
+                    broken.step([Piece(tokens[50:], twin.fork())])
+        finally:
+            stop.set()
+            nagging.join()
+        with suppress(InterruptedStepError):  # what was asked last
+            broken.step([Piece(tokens[50:], twin.fork())])
+        assert same(broken.step([piece])[0], wanted)
+        assert same(broken.step([Piece(tokens[50:], twin, wanted=3)])[0], wanted)

@@ -41,7 +41,7 @@ from studiolo.runtime.scheduler import Pace
 from studiolo.sampler.decoding import generator
 from studiolo.sampler.settings import Decoding
 from tests import reference
-from tests.runtime.toys import Ask, Cloud, Making, PointFlow, Toy
+from tests.runtime.toys import Ask, Cloud, Making, Patient, PointFlow, Toy
 
 
 @pytest.fixture
@@ -157,6 +157,17 @@ def test_a_stream_and_its_sample_for_threads_and_for_asyncio(engine: Engine) -> 
     assert asyncio.run(many()) == [list(range(1, n + 1)) for n in range(1, 20)]
 
 
+def test_a_long_step_is_broken_off_when_somebody_comes(engine: Engine) -> None:
+    patient = Patient()
+    engine.add("patient", lambda: patient, 1000)
+    long = engine.submit("patient", Ask(1, 320, name="long"))
+    assert patient.stepping.wait(10)
+    short = engine.submit("patient", Ask(1, 22, name="short"))
+    assert short.result(10) == long.result(10) == (0,)
+    assert dict(patient.batches[0]) == {"short": 22, "long": 16}
+    assert sum(dict(batch)["long"] for batch in patient.batches) == 320
+
+
 def test_a_short_prompt_overtakes_a_long_one_and_writing_never_stops(engine: Engine) -> None:
     toy = Toy()
     engine.add("toy", lambda: toy, 1000)
@@ -170,7 +181,7 @@ def test_a_short_prompt_overtakes_a_long_one_and_writing_never_stops(engine: Eng
     for ticket in (held, *tickets):
         ticket.result(10)
     batches = [dict(batch) for batch in toy.batches]
-    assert batches[1] == {"writer": 1, "short": 22, "long": 64 - 1 - 22}
+    assert batches[1] == {"writer": 1, "short": 22, "long": 16}
     assert all("writer" in batch for batch in batches[1:41])
     assert sum(batch.get("long", 0) for batch in batches) == 2048
     assert {batch["long"] for batch in batches[2:33]} == {63}

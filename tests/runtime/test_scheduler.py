@@ -30,6 +30,7 @@ class Bench:
         self.clock = Clock()
         self.scheduler = Scheduler(Memory(memory), self.clock)
         self.lane = Lane(Pace(**pace), self.scheduler.memory, weights or {})
+        self.alone = False
 
     def put(self, part: Part, *, client: str = "", priority: int = 0, size: int = 0) -> Job:
         job = Job(client, priority, None, size, part)
@@ -40,7 +41,7 @@ class Bench:
         while job := self.lane.admit():
             job.progress = job.payload
             self.lane.queue.prepay(job, job.progress.demand)
-        grants = dict(self.lane.grant())
+        grants = dict(self.lane.grant(alone=self.alone))
         for job in list(self.lane.live):
             part = job.progress
             part.waited = 0 if job in grants else part.waited + 1
@@ -71,7 +72,35 @@ def test_a_huge_prompt_takes_what_the_others_leave() -> None:
     grants = bench.step()
     assert grants[short] == 22
     assert [grants[job] for job in writing] == [1] * 10
-    assert grants[huge] == 64 - 22 - 10
+    assert grants[huge] == 64 // SHARE  # not more, for others wait for their first
+    assert bench.step()[huge] == 64 - 1 - 10
+
+
+def test_where_nobody_can_be_done_a_step_is_long() -> None:
+    bench = Bench(budget=64, long=256)
+    huge = [bench.put(Part(n)) for n in (2048, 300)]
+    assert bench.step() == {huge[0]: 64 // SHARE, huge[1]: 64 - 64 // SHARE}
+    bench.alone = True
+    assert sum(bench.step().values()) == 256
+    assert bench.lane.long
+    while huge[1].progress.demand > 64:
+        bench.step()
+    assert sum(bench.step().values()) == 64  # the second is done within it
+    assert not bench.lane.long
+
+
+def test_after_a_broken_step_comes_a_short_one_and_nobody_pays_twice() -> None:
+    bench = Bench(budget=64, long=256)
+    bench.alone = True
+    huge = bench.put(Part(2048))
+    bench.step()
+    paid = huge.flow.time
+    grants = dict(bench.lane.grant(alone=True))
+    assert bench.lane.long
+    bench.lane.undo(grants)
+    assert bench.step() == {huge: 64}
+    assert bench.step() == {huge: 256}
+    assert huge.flow.time == paid
 
 
 def test_a_huge_prompt_moves_however_many_write() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from studiolo.errors import InvalidRequestError
+from studiolo.errors import InterruptedStepError, InvalidRequestError
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,26 @@ class Toy:
         if progress.ask.name == "unfinishable":
             raise ValueError("cannot finish")
         return tuple(progress.made)
+
+
+class Patient(Toy):
+    """Takes a long step (over 64 units) until it is interrupted, and then undoes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stepping, self.interrupted = threading.Event(), threading.Event()
+
+    def interrupt(self) -> None:
+        self.interrupted.set()
+
+    def advance(
+        self, progresses: Sequence[Making], grants: Sequence[int]
+    ) -> Mapping[int, Exception]:
+        if sum(grants) > 64:
+            self.stepping.set()
+            assert self.interrupted.wait(10)
+            raise InterruptedStepError("somebody came")
+        return super().advance(progresses, grants)
 
 
 @dataclass(eq=False)

@@ -179,6 +179,10 @@ class Autoregressive:
                     progress.guess(company)
         return failed
 
+    def interrupt(self) -> None:
+        """As :meth:`Interruptible.interrupt`; a float network cannot be interrupted."""
+        self.network.interrupt()
+
     def finish(self, progress: Progress) -> TokenSample:
         """The tokens made so far; where prefixes are kept, a next prompt may begin with them."""
         if self.prefix is not None and isinstance(progress, SampleProgress):

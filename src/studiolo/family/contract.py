@@ -83,6 +83,18 @@ class GenerativeModel(Protocol[Request, P, Sample]):
         """The sample of a progress, whether it is done or was cut short."""
 
 
+@runtime_checkable
+class Interruptible(Protocol):
+    """The ability to break off a long step when somebody comes who should not wait for it."""
+
+    def interrupt(self) -> None:
+        """Have the ``advance`` under way, if it can, raise :class:`InterruptedStepError`.
+
+        Every progress is then as it was before. Any thread may ask; it asks in vain when no step,
+        or another one, is under way by now.
+        """
+
+
 class Trainable(Protocol[Batch]):
     """What the training loop needs of a family."""
 

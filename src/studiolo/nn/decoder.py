@@ -245,6 +245,9 @@ class Decoder(nn.Module):
                 scores |= self._read({i: pieces[i] for i in group})
         return [scores[i] for i in range(len(pieces))]
 
+    def interrupt(self) -> None:
+        """As :meth:`Network.interrupt`: it cannot be."""
+
     def _read(self, pieces: Mapping[int, Piece[KVCache]]) -> dict[int, Tensor]:
         """Single tokens together, longer pieces one by one."""
         scores: dict[int, Tensor] = {}

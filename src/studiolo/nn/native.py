@@ -21,13 +21,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from studiolo.errors import InterruptedStepError
 from studiolo.nn.adapter import Update
 from studiolo.nn.network import PAGE
 from studiolo.nn.packed import Packed
 from studiolo.nn.specification import Specification
 from studiolo.nn.tape import BLOCK, CACHED, Op, Player, Step, Tape, padded
 
-VERSION = 5
+VERSION = 6
 KINDS = ("U4", "S4", "U5", "S5", "S6", "S8", "S12")
 SLAB = 1 << 28
 RANKS = 4
@@ -97,6 +98,7 @@ class _Step(ctypes.Structure):
         *((name, _int) for name in ("score_width", "adapter_count", "rank")),
         ("adapter", _ptr),
         ("updates", _ptr),
+        ("stop", _ptr),
     )
 
 
@@ -233,10 +235,14 @@ class Native:
             rank=max((each.rank for each in adapters), default=0),
             adapter=None if step.adapter is None else _at(step.adapter),
             updates=_at(updates),
+            stop=_at(step.stop),
         )
-        if self._lib.studiolo_play(
+        outcome = self._lib.studiolo_play(
             ctypes.byref(bound.native), ctypes.byref(native), self.level.encode(), self.threads
-        ):
+        )
+        if outcome > 0:
+            raise InterruptedStepError("the step was broken off")
+        if outcome < 0:
             raise MemoryError(f"no memory for a step of {len(step.token)} rows")
         return scores[:, : tape.scores]
 

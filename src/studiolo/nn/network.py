@@ -92,5 +92,9 @@ class Network(Protocol[C]):
     def step(self, pieces: Sequence[Piece[C]]) -> list[Tensor]:
         """Read every piece; float32 ``[wanted, vocabulary]`` for each, in order.
 
-        The caches grow by what was read. No two pieces may share a cache.
+        The caches grow by what was read. No two pieces may share a cache. Raises
+        :class:`InterruptedStepError` where it was broken off; the caches are then as they were.
         """
+
+    def interrupt(self) -> None:
+        """Have the step under way broken off, if it can be; any thread may ask."""

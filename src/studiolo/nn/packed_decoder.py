@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from studiolo.errors import InterruptedStepError
 from studiolo.nn.adapter import Adaptation, Adapter
 from studiolo.nn.config import DecoderConfig
 from studiolo.nn.network import PAGE, Piece
@@ -69,6 +70,7 @@ class PackedDecoder:
     def __init__(self, config: DecoderConfig, tape: Tape, player: Player) -> None:
         self.config, self.tape, self.player = config, tape, player
         self._turns: list[Floats] = []
+        self._stop = np.zeros(1, np.int32)
 
     @property
     def identity(self) -> str:
@@ -97,10 +99,22 @@ class PackedDecoder:
     def step(self, pieces: Sequence[Piece[PagedCache]]) -> list[Tensor]:
         """As :meth:`Network.step`."""
         scores: list[list[Tensor]] = [[] for _ in pieces]
-        for batch in _batches(pieces):
-            for (i, _, _), part in zip(batch, self._play(pieces, batch), strict=True):
-                scores[i].append(part)
+        lengths = [piece.cache.length for piece in pieces]
+        try:
+            for batch in _batches(pieces):
+                for (i, _, _), part in zip(batch, self._play(pieces, batch), strict=True):
+                    scores[i].append(part)
+        except InterruptedStepError:
+            for piece, length in zip(pieces, lengths, strict=True):
+                piece.cache.truncate(length)
+            raise
+        finally:
+            self._stop[0] = 0
         return [torch.cat(parts) if len(parts) > 1 else parts[0] for parts in scores]
+
+    def interrupt(self) -> None:
+        """As :meth:`Network.interrupt`."""
+        self._stop[0] = 1
 
     def _play(
         self, pieces: Sequence[Piece[PagedCache]], batch: Sequence[tuple[int, int, int]]
@@ -132,6 +146,7 @@ class PackedDecoder:
             turns=self._tables(max(position) + 1),
             adapter=adapter,
             adapters=adapters,
+            stop=self._stop,
         )
         scores = self.player.play(self.tape, step)
         for i, begin, end in batch:

@@ -115,7 +115,8 @@ class Step:
 
     ``sequence`` indexes ``pages``; ``wanted`` lists the rows whose scores are asked for;
     ``turns``: rotation tables float32 ``[positions, 2, head_size]``, indexed by position.
-    ``adapter`` indexes ``adapters``, what the player holds them as; -1: none.
+    ``adapter`` indexes ``adapters``, what the player holds them as; -1: none. ``stop``: any thread
+    may set its one number to 1, and asks so for the step to be broken off.
     """
 
     token: Ints
@@ -127,6 +128,7 @@ class Step:
     turns: Sequence[Floats] = field(default=())
     adapter: Ints | None = None
     adapters: Sequence[object] = ()
+    stop: Ints = field(default_factory=lambda: np.zeros(1, np.int32))
 
 
 class Player(Protocol):
@@ -139,7 +141,10 @@ class Player(Protocol):
         """Keep an adapter in the player's own form: what it adds at each site of a tape."""
 
     def play(self, tape: Tape, step: Step) -> Tensor:
-        """Scores, float32 ``[wanted, scores]``; keys and values are written to the pages."""
+        """Scores, float32 ``[wanted, scores]``; keys and values are written to the pages.
+
+        Raises :class:`InterruptedStepError` where it was broken off; what it wrote means nothing.
+        """
 
 
 def padded(count: int) -> int:

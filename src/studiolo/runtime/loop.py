@@ -16,8 +16,13 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from studiolo.errors import DeadlineError, RequestCancelledError, RequestCutError
-from studiolo.family.contract import GenerativeModel, P, Request, Sample
+from studiolo.errors import (
+    DeadlineError,
+    InterruptedStepError,
+    RequestCancelledError,
+    RequestCutError,
+)
+from studiolo.family.contract import GenerativeModel, Interruptible, P, Request, Sample
 from studiolo.runtime.memory import Memory
 from studiolo.runtime.queue import Job
 from studiolo.runtime.scheduler import Lane, Pace, Scheduler
@@ -60,6 +65,7 @@ class Loop:
         self.scheduler = Scheduler(Memory(memory), clock)
         self._lock = threading.Lock()
         self._cuts: dict[Job, RequestCutError] = {}
+        self._long: Interruptible | None = None  # what takes a step that nobody should wait for
 
     def lane(self, pace: Pace) -> Lane:
         """A place for the requests to one model."""
@@ -92,6 +98,8 @@ class Loop:
         job = Job(client, priority, deadline, size, Work(model, request, seed, sink, watch))
         with self._lock:
             self.scheduler.submit(lane, job)
+            if self._long is not None:
+                self._long.interrupt()
         return job
 
     def cancel(self, job: Job) -> None:
@@ -113,7 +121,8 @@ class Loop:
         for lane in lanes:
             self._admit(lane)
             with self._lock:
-                grants = lane.grant()
+                grants = lane.grant(alone=len(lanes) == 1 and _interruptible(lane) is not None)
+                self._long = _interruptible(lane) if lane.long else None
             if grants:
                 self._step(lane, grants)
                 return True
@@ -168,9 +177,16 @@ class Loop:
         failed: Mapping[int, Exception]
         try:
             failed = model.advance([job.progress for job in jobs], [work for _, work in grants])
+        except InterruptedStepError:
+            with self._lock:
+                lane.undo(dict(grants))
+            return
         except Exception as error:
             failed = dict.fromkeys(range(len(jobs)), error)
-        lane.spent += self.clock() - started
+        finally:
+            lane.spent += self.clock() - started
+            with self._lock:
+                self._long = None
         for i, job in enumerate(jobs):
             if i in failed:
                 self._end(job, None, failed[i])
@@ -200,6 +216,13 @@ class Loop:
         # A ticket may be kept for long; what it asked of should be free to go.
         job.progress = job.payload = None
         return sink
+
+
+def _interruptible(lane: Lane) -> Interruptible | None:
+    """The model of what is live in ``lane``, if its steps can be broken off."""
+    job = next(iter(lane.live), None)
+    model = None if job is None else job.payload.model
+    return model if isinstance(model, Interruptible) else None
 
 
 def steps(

@@ -7,7 +7,9 @@ Notable choices. Every model has a *lane*; the lane that has had the least machi
 next. A step of a lane has a budget of work, and *the shortest demand is served first*: so texts
 that are being written go on at every step, short prompts overtake long ones, and a huge prompt
 takes what is left, in parts. A quarter is first given to whoever has waited longest for a grant,
-so that the huge prompt moves too. The last eighth of the places is for clients that have none.
+so that the huge prompt moves too; in the first step of somebody whom it suffices, nobody else has
+more than that. *Where nobody can be done in a step anyway*, steps are long, and are broken off when
+somebody comes. The last eighth of the places is for clients that have none.
 *A lower priority stands still* while a higher one is under way, but for one job in every eighth
 step: a step takes as long as all that is in it.
 """
@@ -32,22 +34,29 @@ class Pace:
     """How much a model does at a time.
 
     ``budget``: units of work to a step, beyond which a step takes longer than others should
-    wait. ``live``: requests under way at once. ``waiting``: requests that may queue.
+    wait. ``long``: as much where it can be broken off. ``live``: requests under way at once.
+    ``waiting``: requests that may queue.
     """
 
     budget: int = 64
+    long: int = 256
     live: int = 96
     waiting: int = 1024
 
 
 class Lane:
-    """The requests to one model. ``spent``: seconds of machine time that it has had."""
+    """The requests to one model.
+
+    ``spent``: seconds of machine time that it has had. ``long``: whether the step granted last is
+    one to be broken off when somebody comes.
+    """
 
     def __init__(self, pace: Pace, memory: Memory, weights: Mapping[str, float]) -> None:
         self.pace, self.memory = pace, memory
         self.queue = Queue(pace.waiting, weights)
         self.live: dict[Job, None] = {}
         self.spent = 0.0
+        self.long = self._broken = False
         self._turn = 0
         self._claim: Job | None = None
         self._open = pace.live - pace.live // SPARE  # places for clients that have one
@@ -77,19 +86,27 @@ class Lane:
         self.live[job] = None
         return job
 
-    def grant(self) -> list[tuple[Job, int]]:
-        """Who takes part in the next step, and with how much work."""
+    def grant(self, *, alone: bool = False) -> list[tuple[Job, int]]:
+        """Who takes part in the next step, and with how much work.
+
+        ``alone``: no other lane has anything to do, and a step of this one can be broken off.
+        """
         self._turn += 1
         jobs = self._called()
         demands = {job: job.progress.demand for job in jobs}
         left = self.pace.budget
+        # A step that was broken off is followed by one that is not, so that something is done.
+        self.long = alone and not self._broken and min(demands.values(), default=0) > left
+        self._broken = False
+        if self.long:
+            left = self.pace.long
         if sum(demands.values()) <= left:
             grants = demands
         else:
-            grants = {}
+            grants, hurried = {}, False
             oldest = min(jobs, key=_age)
-            share = max(left // SHARE, oldest.progress.least)
-            grants[oldest] = min(demands[oldest], share)
+            share = left // SHARE
+            grants[oldest] = min(demands[oldest], max(share, oldest.progress.least))
             left -= grants[oldest]
             jobs.sort(key=attrgetter("last"))  # sorts are stable: the last one counts most
             jobs.sort(key=demands.__getitem__)
@@ -99,13 +116,23 @@ class Lane:
                     break
                 given = grants.get(job, 0)
                 more = min(demands[job] - given, left)
-                if given or more >= job.progress.least:
+                if given + more == demands[job]:
+                    hurried |= job.last < 0
+                elif hurried:
+                    more = min(more, max(0, share - given))
+                if more and (given or more >= job.progress.least):
                     grants[job] = given + more
                     left -= more
         for job in grants:
             job.last = self._turn
         self.queue.charge(grants)
         return list(grants.items())
+
+    def undo(self, grants: Mapping[Job, int]) -> None:
+        """The step with these grants was broken off: what was paid for it is to be done yet."""
+        self._broken = True
+        for job, work in grants.items():
+            job.prepaid += work
 
     def end(self, job: Job) -> None:
         """Forget ``job``, and have its place and memory back."""
