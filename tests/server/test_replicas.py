@@ -1,8 +1,7 @@
 """Replicas: the same answers to the bit, and one that is killed is noticed by nobody's loss.
 
-On Ray itself two replicas are actors in processes of their own behind the same door; through Ray
-Serve the whole is started as ``studiolo serve --on ray`` does. Both are skipped where they are not
-installed.
+In this process a replica is asked for what it is to say; on Ray two of them are started as the
+command ``studiolo serve --on ray`` does, and killed under load.
 """
 
 from __future__ import annotations
@@ -10,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
+import re
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,23 @@ import uvicorn
 from starlette.types import Message
 
 from studiolo.errors import InvalidRequestError, MissingExtraError
-from studiolo.server.affinity import ranked
+from studiolo.record.records import Records
 from studiolo.server.forwarding import Ask, Forwarding
 from studiolo.server.opening import Opening
 from studiolo.server.replicas import Replica, Scaling, run_replicas
 from tests.server.held import held
-from tests.server.serving import MEMORY, SETTINGS
+from tests.server.replicated import (
+    LOOPBACK,
+    Case,
+    Clients,
+    Heard,
+    Replicated,
+    cases,
+    hear,
+    replicated,
+)
+from tests.server.serving import MEMORY, SETTINGS, Served, eventually, serving
+from tests.server.test_batch_kills import batches, begin, is_over, lines, results, wait
 
 OPENING = Opening(SETTINGS, ("tiny",), MEMORY, device="cpu")
 ASK = {"model": "tiny", "max_tokens": 24, "ignore_eos": True, "logprobs": 2}
@@ -43,7 +53,9 @@ ASK = {"model": "tiny", "max_tokens": 24, "ignore_eos": True, "logprobs": 2}
 def behind_a_door(ask: Ask) -> Iterator[str]:
     """A server that forwards by ``ask``; its address."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(Forwarding(ask), log_level="critical", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        Forwarding(ask, SETTINGS), lifespan="off", log_level="critical", timeout_graceful_shutdown=5
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
@@ -152,118 +164,151 @@ def test_scaling_is_checked() -> None:
 
 def test_without_ray_serve_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtraError, match="--on ray"):
-        run_replicas(OPENING, None, Scaling(1, 1), "127.0.0.1", 0, lambda _: None, lambda: None)
+    with socket.socket() as unused, pytest.raises(MissingExtraError, match="--on ray"):
+        run_replicas(OPENING, None, Scaling(1, 1), unused, lambda _: None)
 
 
-ray_leaves_things = [
-    # Ray leaves sockets and log files to the interpreter's end.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
-]
+@pytest.fixture(scope="module")
+def two(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicated]:
+    """Two replicas on Ray, as the command starts them."""
+    if sys.platform != "linux":
+        pytest.skip("processes are looked at in /proc")
+    with replicated(tmp_path_factory.mktemp("replicated")) as running:
+        assert running.errors.read_text() == "", "Ray's own words are not for the user"
+        yield running
 
 
-class TestOnRay:
-    """Replicas in processes of their own."""
-
-    pytestmark = ray_leaves_things
-
-    @pytest.fixture
-    def actors(self, tmp_path: Path) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Ray, and two actors by name."""
-        ray = pytest.importorskip("ray")
-        ray.init(
-            num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-            object_store_memory=100_000_000,
-        )  # fmt: skip
-        kind = ray.remote(Replica).options(num_cpus=1, max_concurrency=64)
-        made = {name: kind.remote(OPENING, str(tmp_path / "records.db")) for name in "ab"}
-        ray.get([each.check_health.remote() for each in made.values()])
-        yield ray, made
-        ray.shutdown()
-
-    def test_one_is_killed_under_load_and_no_answer_is_lost(
-        self, actors: tuple[Any, dict[str, Any]]
-    ) -> None:
-        ray, alive = actors
-        loads = dict.fromkeys(alive, 0)
-        used: set[str] = set()
-
-        async def ask(
-            token: str, scope: dict[str, Any], body: bytes
-        ) -> AsyncGenerator[list[Message], None]:
-            name = ranked(token, {each: loads[each] for each in alive})[0]
-            used.add(name)
-            loads[name] += 1
-            answer = alive[name].answer.options(num_returns="streaming")
-            try:
-                async for batch in answer.remote(token, scope, body):
-                    yield await batch
-            except ray.exceptions.RayActorError:
-                alive.pop(name, None)
-                raise
-            finally:
-                loads[name] -= 1
-
-        with behind_a_door(ask) as url:
-            expected = answers(url, range(12))
-            assert used == {"a", "b"}
-            with ThreadPoolExecutor(6) as pool:
-                asked = [pool.submit(answers, url, range(12)) for _ in range(6)]
-                while sum(loads.values()) < 4:
-                    time.sleep(0.01)
-                ray.kill(alive["a"])
-                made = [each.result() for each in asked]
-            assert made == [expected] * 6
-            assert set(alive) == {"b"}
+@pytest.fixture(scope="module")
+def expected(served: Served) -> list[tuple[Case, Heard]]:
+    """What one server in one process answers to each case, asked alone."""
+    found = [(case, hear(served.http(), case)) for case in cases()]
+    assert all(heard.ended and heard.text for _, heard in found)
+    assert sum(bool(heard.scores) for _, heard in found) == 3 * 4
+    return found
 
 
-class TestOnRayServe:
-    """The whole, as the command starts it."""
-
-    pytestmark = ray_leaves_things
-
-    def test_two_replicas_serve_and_one_is_killed(self, tmp_path: Path) -> None:
-        pytest.importorskip("ray.serve", exc_type=ImportError)
-        port = free_port()
-        command: list[str | Path] = [
-            *(Path(sys.executable).with_name("studiolo"), "serve", "--port", str(port)),
-            *("--model", "tiny", "--device", "cpu"),
-            *("--records", str(tmp_path / "records.db"), "--replicas", "2", "--on", "ray"),
-        ]
-        environment = {**os.environ, "STUDIOLO_TEST": str(tmp_path)}
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=environment
-        ) as server:
-            assert server.stdout is not None
-            assert "ready" in server.stdout.readline()
-            url = f"http://127.0.0.1:{port}"
-            expected = answers(url, range(12))
-            texts = [choices[0]["text"] for choices, _, _ in expected]
-            assert answers(url, range(12), stream=True) == texts
-            with ThreadPoolExecutor(6) as pool:
-                asked = [pool.submit(answers, url, range(12)) for _ in range(6)]
-                os.kill(a_replica_of(str(tmp_path)), signal.SIGKILL)
-                made = [each.result() for each in asked]
-            assert made == [expected] * 6
-            server.send_signal(signal.SIGTERM)
-            assert server.wait(timeout=120) == 0
+def test_both_answer_as_one_server_does(two: Replicated, served: Served) -> None:
+    """To the bit: what is in the receipt, and how probable each token was."""
+    assert len(two.metrics()) == 2
+    with httpx.Client(base_url=two.url, timeout=60) as http:
+        for i in range(16):  # each with a beginning of its own, and so at this or that replica
+            asked = {**ASK, "prompt": f"{i} cats sat", "seed": i, "receipt": True}
+            alone, there = (
+                client.post("/v1/completions", json=asked).raise_for_status().json()
+                for client in (served.http(), http)
+            )
+            assert there["receipt"] == alone["receipt"]
+            assert there["choices"] == alone["choices"]
+            assert there["system_fingerprint"] == alone["system_fingerprint"]
+    answered = re.compile(r'studiolo_requests_total\{.*"POST /v1/completions".*\} (\S+)')
+    counts = [float(answered.findall(page)[0]) for page in two.metrics().values()]
+    assert len(counts) == 2, "one of them answered everything"
+    assert sum(counts) == 16
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+def test_the_door_is_that_of_one_server(two: Replicated) -> None:
+    with httpx.Client(base_url=two.url, timeout=60) as http:
+        assert http.get("/ready").json() == {"status": "ready", "wrong": []}
+        assert [each["id"] for each in http.get("/v1/models").json()["data"]] == [
+            "tiny", "tiny-encoder",
+        ]  # fmt: skip
+        assert "Studiolo" in http.get("/").text
+        got = http.post("/v1/chat/completions", content=bytes(17 << 20))
+        assert (got.status_code, got.json()["error"]["code"]) == (413, "TooLargeError")
+        assert got.headers["x-request-id"].startswith("req_")
+        assert http.get("/v1/models", headers={"host": "studio.example"}).status_code == 403
+        assert http.get("/v1/models", headers={"x-forwarded-for": "1.1.1.1"}).status_code == 403
+    host, port = two.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as link:
+        link.sendall(b"GET /live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n"
+                     b"Content-Length: 0\r\n\r\n")  # fmt: skip
+        assert link.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
-def a_replica_of(mark: str) -> int:
-    """The process of a replica that has ``mark`` in its environment; Ray names what it serves."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            name, environment = ((process / each).read_bytes() for each in ("cmdline", "environ"))
-        except OSError:
-            continue
-        if b"ServeReplica" in name and b":replica" in name and mark.encode() in environment:
-            return int(process.name)
-    raise AssertionError("no replica is there")
+def test_nothing_listens_to_other_machines_or_tells_them_of_us(two: Replicated) -> None:
+    family = two.family()
+    assert len(family) > 6
+    assert two.listens_at() <= set(LOOPBACK)
+    (head,) = (pid for pid, name in family.items() if "dashboard.py" in name)  # it would report
+    assert "--disable-frontend" in family[head]
+    environment = Path(f"/proc/{head}/environ").read_bytes().split(b"\0")
+    assert {b"RAY_USAGE_STATS_ENABLED=0", b"RAY_AUTH_MODE=token"} <= set(environment)
+
+
+@pytest.mark.proof
+def test_a_replica_killed_under_load_costs_nobody_an_answer(
+    proof: Callable[..., int], two: Replicated, expected: list[tuple[Case, Heard]]
+) -> None:
+    """SIGKILL to a replica under load: right answers or clean errors, and it comes back."""
+    kills, draw = proof("replica-kills", short=2, full=20), random.Random(7)
+    with Clients(two.url, expected, 8) as clients:
+        for _ in range(kills):
+            clients.more(20)
+            time.sleep(draw.uniform(0, 1))
+            before, old = set(two.metrics()), two.replicas()
+            assert len(old) == 2
+            os.kill(draw.choice(old), signal.SIGKILL)
+            end = time.monotonic() + 120
+            while len(now := set(two.metrics())) < 2 or now == before:
+                assert time.monotonic() < end, two.errors.read_text()
+                time.sleep(0.2)
+            assert not clients.wrong
+            assert httpx.get(f"{two.url}/ready", timeout=10).status_code == 200
+        clients.more(20)
+    assert not clients.wrong
+    assert clients.told["answered"] >= 20 * (kills + 1)
+
+
+@pytest.mark.proof
+def test_a_batch_goes_on_when_its_replica_is_killed(
+    proof: Callable[..., int], two: Replicated, tiny_home: Path, tmp_path: Path
+) -> None:
+    """SIGKILL to the replica that works on a batch: another goes on, each line once."""
+    kills, data = proof("replica-kills", short=1, full=10), lines()
+    with serving(tmp_path / "calm.db") as alone:
+        begin(alone.http(), data)
+        (batch,) = wait(alone.http())
+        calm = results(alone.http(), batch)
+    with httpx.Client(base_url=two.url, timeout=60) as http:
+        for _ in range(kills):
+            begin(http, data)
+            killed = None
+            while killed is None:
+                (batch,) = (each for each in batches(http) if not is_over(each))
+                working = tiny_home / "batches" / batch["id"]
+                if (working / "results.jsonl").is_file() and (working / "worker").is_file():
+                    killed = int((working / "worker").read_text().split("-")[-2])
+                    os.kill(killed, signal.SIGKILL)
+            while not all(map(is_over, batches(http))):
+                time.sleep(0.1)
+            assert killed not in two.replicas()
+        for batch in wait(http):
+            assert batch["status"] == "completed"
+            assert results(http, batch) == calm
+        assert len(batches(http)) == kills
+
+
+def test_ctrl_c_ends_all_of_it(two: Replicated) -> None:
+    family, folder = two.family(), two.errors.parent
+    with httpx.Client(base_url=two.url, timeout=60) as http:
+        ask = {**ASK, "prompt": "the", "stream": True, "seed": 1}
+        with http.stream("POST", "/v1/completions", json=ask) as answer:
+            id, lines = answer.headers["x-request-id"], answer.iter_lines()
+            next(lines)
+            os.killpg(two.process.pid, signal.SIGINT)
+            assert list(lines)[-2] == "data: [DONE]"
+    assert two.process.wait(timeout=60) == 0
+    assert two.process.stdout is not None
+    assert two.process.stdout.read() == "", "there is one line, when it is ready"
+    assert two.errors.read_text().splitlines()[-1] == "Stopped."
+    eventually(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() for pid in family))
+    records = Records.open(str(folder / "records.db"))
+    (entry,) = (each for each in records.ledger.requests(None, admin=True) if each.id == id)
+    assert (entry.status, entry.completion_tokens) == (200, ASK["max_tokens"])
+    records.close()
+
+
+def test_it_is_told_why_replicas_cannot_be_opened(tiny_home: Path, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"error: replicas cannot be opened: .*memory"):  # noqa: SIM117
+        with replicated(tmp_path, "--max-replicas", "30000"):
+            pass

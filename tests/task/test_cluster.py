@@ -1,8 +1,9 @@
-"""A local Ray of two workers answers as one process does; skipped where Ray is not installed."""
+"""A local Ray of two workers answers as one process does, also when one of them is killed."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -16,25 +17,26 @@ from studiolo.errors import InvalidRequestError, MissingExtraError
 from studiolo.task.answering import Answerer
 from studiolo.task.batch import Batch, Tally
 from studiolo.task.cluster import Cluster
+from studiolo.task.joining import join
 from tests.task.test_batch import MEMORY, line, results, without_time
 
 pytestmark = [
     # Ray leaves sockets and log files to the interpreter's end.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning:ray"),
+    pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL"),
 ]
 
 
 @pytest.fixture(scope="module")
 def two_processors() -> Iterator[Any]:
-    ray = pytest.importorskip("ray")
-    ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-        object_store_memory=100_000_000,
-    )  # fmt: skip
+    """Ray, of a cluster with as many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 2}')
+        ray, leave = join()
     yield ray
-    ray.shutdown()
+    leave()
+    gc.collect()  # here and not in another test
 
 
 SHARE: dict[str, Any] = {"model_memory": MEMORY, "request_memory": MEMORY}
@@ -69,15 +71,23 @@ def test_two_workers_answer_as_one_process_does(
         assert len({*pids, os.getpid()}) == 3
         asyncio.run(job.run(cluster.answer, window=cluster.window))
         assert without_time(results(tmp_path / "two")) == calm
-        # A worker that is lost has a successor, which is asked again.
+        # A worker that is lost in the midst of it has a successor, which is asked again.
         with Batch(source, tmp_path / "three", **named) as another:
+            killed = []
 
             def kill(tally: Tally) -> None:
-                if tally.done == 0:
+                if tally.done >= 15 and not killed:
+                    killed.append(tally.done)
                     os.kill(pids[0], signal.SIGKILL)
 
             asyncio.run(another.run(cluster.answer, window=cluster.window, report=kill))
+        assert killed[0] < len(lines)
+        journal = (tmp_path / "three").read_bytes().splitlines()
+        assert len(journal) == len(lines)
         assert without_time(results(tmp_path / "three")) == calm
+        after = processes(two_processors, cluster)
+        assert after[0] != pids[0]
+        assert after[1] == pids[1]
 
 
 def processes(ray: Any, cluster: Cluster) -> list[int]:

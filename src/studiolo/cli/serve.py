@@ -7,13 +7,12 @@ Ctrl-C and SIGTERM let no request in any more, wait for those under way, and the
 from __future__ import annotations
 
 import ipaddress
-import signal
 import socket
-import threading
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -150,10 +149,8 @@ def serve(
         if on is None:
             _run(opening.open(kept, ending), listening, host)
         else:
-            port = listening.getsockname()[1]
-            ending.close()  # replicas open the records and the port themselves
-            listening.close()
-            _run_on_ray(opening, records, (replicas, max_replicas, target), host, port)
+            ending.close()  # replicas open the records themselves
+            _run_on_ray(opening, records, (replicas, max_replicas, target), listening, host)
     note("Stopped.")
 
 
@@ -195,25 +192,17 @@ def _run_on_ray(
     opening: Opening,
     records: str | None,
     scaling: tuple[int, int | None, float],
+    listening: socket.socket,
     host: str,
-    port: int,
 ) -> None:
     from studiolo.server.replicas import Scaling, run_replicas
 
     least, most, target = scaling
-    stopped = threading.Event()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: stopped.set())
-    run_replicas(
-        opening,
-        records,
-        Scaling(least, most or least, target),
-        host,
-        port,
-        lambda port: _say_ready(host, port),
-        stopped.wait,
-    )
+    scale = Scaling(least, most or least, target)
+    out = sys.stdout
+    with redirect_stdout(sys.stderr):  # where Ray prints what its processes say
+        run_replicas(opening, records, scale, listening, lambda port: _say_ready(host, port, out))
 
 
-def _say_ready(host: str, port: int) -> None:
-    print(f"Studiolo is ready at http://{shown(host)}:{port}", flush=True)
+def _say_ready(host: str, port: int, out: TextIO | None = None) -> None:
+    print(f"Studiolo is ready at http://{shown(host)}:{port}", file=out, flush=True)

@@ -1,33 +1,43 @@
 """Replicas of one server on a Ray cluster, by Ray Serve: the same application in each.
 
-A :class:`Replica` is a studio in a process of its own; in front of them stands a door
-(:mod:`studiolo.server.forwarding`) that sends each request where its beginning is known
-(:mod:`studiolo.server.affinity`). Replicas share nothing but the records, by their URL; answers do
-not depend on which of them gives them. Models are opened by name, so each machine must have them.
-Ray and Ray Serve are imported only when replicas are asked for.
+A :class:`Replica` is a studio in a process of its own. In front of them, in the process that was
+started, stands a :class:`Door`: the same listener that one server has, with the same care for its
+connections, which asks replicas through Ray Serve (:mod:`studiolo.server.forwarding`), each request
+where its beginning is known (:mod:`studiolo.server.affinity`). Ray Serve's own proxies are not
+used. Replicas share nothing but the records, by their URL; answers do not depend on which of them
+gives them. Models are opened by name, so each machine must have them. Ray and Ray Serve are
+imported only when replicas are asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.types import Message
 
-from studiolo.errors import InvalidRequestError, MissingExtraError
+from studiolo.errors import InvalidRequestError, MissingExtraError, StudioloError
 from studiolo.record.location import Location
 from studiolo.record.records import Records
-from studiolo.server.affinity import ranked
 from studiolo.server.app import build
-from studiolo.server.forwarding import Forwarding
+from studiolo.server.forwarding import Ask, Forwarding
 from studiolo.server.opening import Opening
+from studiolo.server.running import Listening
+from studiolo.server.settings import Settings
+from studiolo.task.joining import join
 
 NAME = "studiolo"
 HELD = 64
 """Messages of an answer that wait to be fetched; then its maker waits."""
+HEALTH, LOOK = 2.0, 0.2
+"""Seconds between two looks at a replica's health, and at whether it has done what it had to."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +56,14 @@ class Scaling:
 
 
 class Replica:
-    """A studio, and what it answers in messages of ASGI. Made in the process that answers."""
+    """A studio, and what it answers in messages of ASGI. Made in the process that answers.
 
-    def __init__(self, opening: Opening, records: str | None) -> None:
+    ``alone``: the cluster is this machine, and nothing need listen to another.
+    """
+
+    def __init__(self, opening: Opening, records: str | None, *, alone: bool = False) -> None:
+        if alone:
+            _keep_to_this_machine()
         self._ending = ExitStack()
         kept = Records.open(records, opening.settings.policy)
         self._ending.callback(kept.close)
@@ -117,32 +132,62 @@ async def _next(
         getting.cancel()
 
 
+def _keep_to_this_machine() -> None:
+    """Have Ray Serve open a replica's port, by which we ask nothing, at the loopback address.
+
+    It knows no other way to say so. Without the cluster's token that port takes nothing anyway.
+    """
+    from ray.serve._private import replica
+
+    add = replica.add_port_to_grpc_server
+    replica.add_port_to_grpc_server = lambda server, _: add(server, "127.0.0.1:0")
+
+
 def run_replicas(
     opening: Opening,
     records: str | None,
     scaling: Scaling,
-    host: str,
-    port: int,
+    listening: socket.socket,
     ready: Callable[[int], object],
-    wait: Callable[[], object],
 ) -> None:
-    """Serve until ``wait`` returns. Raises :class:`MissingExtraError` without Ray Serve."""
+    """Serve at ``listening`` until told to stop.
+
+    Raises :class:`MissingExtraError` without Ray Serve, and :class:`StudioloError` where replicas
+    cannot be opened.
+    """
+    ray, leave = join(told=True)
     try:
-        import ray
-        from ray import serve
-        from ray.serve.config import RequestRouterConfig
-    except ImportError:
-        raise MissingExtraError("--on ray", "ray") from None
-    began = not ray.is_initialized()
-    if began:
-        ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+        try:
+            from ray import serve
+        except ImportError:
+            raise MissingExtraError("--on ray", "ray") from None
+        for each in ("ray", "ray.serve"):  # of which one hears nothing that one can act on
+            logging.getLogger(each).setLevel(logging.ERROR)
+        name = f"{NAME}-{secrets.token_hex(4)}"
+        try:
+            asked = _deployed(ray, serve, name, opening, records, scaling)
+            Door(asked, opening.settings, ready).run(sockets=[listening])
+        finally:
+            serve.delete(name)
+    finally:
+        leave()
+
+
+def _deployed(
+    ray: Any, serve: Any, name: str, opening: Opening, records: str | None, scaling: Scaling
+) -> Ask:
+    """Replicas that are ready, and how they are asked."""
+    from ray.serve.config import RequestRouterConfig
+    from ray.serve.schema import LoggingConfig
+
+    from studiolo.server.routing import AffinityRouter
+
     machines = [node for node in ray.nodes() if node["Alive"] and "CPU" in node["Resources"]]
     together = -(-scaling.most // len(machines))  # on one machine, which shares its memory
     processors = int(min(node["Resources"]["CPU"] for node in machines))
     opening = replace(opening, memory=opening.memory // together)
     where = Location.of(records).path  # a replica may stand in another folder
     records = records if where is None else str(where)
-    settings = opening.settings
     how: dict[str, Any] = {"num_replicas": scaling.least}
     if scaling.most > scaling.least:
         how = {
@@ -152,69 +197,58 @@ def run_replicas(
                 "target_ongoing_requests": scaling.target,
             }
         }
+    share = processors // together or int(1000 * processors / together) / 1000
     replicas = serve.deployment(Replica).options(
         name="replica",
-        max_ongoing_requests=settings.requests,
-        graceful_shutdown_timeout_s=settings.drain,
-        ray_actor_options={"num_cpus": max(0.1, processors // (together + 1))},
-        request_router_config=RequestRouterConfig(request_router_class=_router()),
+        max_ongoing_requests=opening.settings.connections,  # a replica refuses what is too much
+        graceful_shutdown_timeout_s=opening.settings.drain,
+        graceful_shutdown_wait_loop_s=LOOK,
+        health_check_period_s=HEALTH,
+        ray_actor_options={"num_cpus": share},
+        request_router_config=RequestRouterConfig(request_router_class=AffinityRouter),
+        logging_config=LoggingConfig(log_level="ERROR", enable_access_log=False),
         **how,
     )
-    door = serve.deployment(serve.ingress()(Door)).options(
-        name="door",
-        max_ongoing_requests=settings.connections,
-        graceful_shutdown_timeout_s=settings.drain,
-        ray_actor_options={"num_cpus": 0},
-    )
+    serve.start(proxy_location="Disabled")
     try:
-        serve.start(http_options={"host": host, "port": port}, proxy_location="HeadOnly")
-        application = door.bind(replicas.bind(opening, records))
-        serve.run(application, name=NAME, route_prefix="/")
-        ready(port)
-        wait()
-    finally:
-        serve.shutdown()
-        if began:
-            ray.shutdown()
+        application = replicas.bind(opening, records, alone=not os.environ.get("RAY_ADDRESS"))
+        handle = serve.run(application, name=name, route_prefix=None)
+    except RuntimeError:
+        raise StudioloError(_why(serve, name)) from None
+    handle = handle.options(stream=True)
 
-
-class Door:
-    """What Ray Serve's proxies ask; ``replicas``: a handle of theirs."""
-
-    def __init__(self, replicas: Any) -> None:
-        self._replicas = replicas.options(stream=True)
-
-    def __serve_build_asgi_app__(self) -> Forwarding:
-        return Forwarding(self._ask)
-
-    async def _ask(
-        self, token: str, scope: dict[str, Any], body: bytes
+    async def ask(
+        token: str, scope: dict[str, Any], body: bytes
     ) -> AsyncGenerator[list[Message], None]:
-        answer = self._replicas.answer.remote(token, scope, body)
+        answer = handle.answer.remote(token, scope, body)
         try:
             async for batch in answer:
                 yield batch
         finally:
             answer.cancel()
 
+    return ask
 
-def _router() -> type:
-    """Ray Serve's router that asks :func:`ranked`."""
-    from ray.serve.request_router import PendingRequest, RequestRouter, RunningReplica
 
-    class AffinityRouter(RequestRouter):  # type: ignore[misc]  # Ray has no types
-        async def choose_replicas(
-            self,
-            candidate_replicas: Sequence[RunningReplica],
-            pending_request: PendingRequest | None = None,
-        ) -> list[list[RunningReplica]]:
-            known = {each.replica_id.unique_id: each for each in candidate_replicas}
-            if pending_request is None or not pending_request.args:
-                return [list(candidate_replicas)]
-            pending_request.routing_context.should_backoff = True
-            cache = self.replica_queue_len_cache
-            loads = {name: cache.get(each.replica_id) or 0 for name, each in known.items()}
-            order = ranked(str(pending_request.args[0]), loads)
-            return [[known[name]] for name in order]
+def _why(serve: Any, name: str) -> str:
+    """Why replicas could not be opened: the last line of what the last of them said."""
+    status = serve.status().applications.get(name)
+    told = [] if status is None else [each.message for each in status.deployments.values()]
+    lines = [line for each in told for line in each.splitlines() if line.strip()]
+    return f"replicas cannot be opened: {lines[-1].strip() if lines else 'Ray Serve says no more'}"
 
-    return AffinityRouter
+
+class Door(Listening):
+    """Forwards what comes to replicas until it is told to stop."""
+
+    def __init__(self, ask: Ask, settings: Settings, ready: Callable[[int], object]) -> None:
+        self._forwarding = Forwarding(ask, settings)
+        super().__init__(self._forwarding, settings, ready)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's; requests that take longer than they may are ended, and told so."""
+        end = asyncio.get_running_loop().call_later(self._settings.drain, self._forwarding.end)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            end.cancel()

@@ -15,9 +15,11 @@ import threading
 from collections.abc import Callable, Generator
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from studiolo.server.app import build
 from studiolo.server.connection import Config, Connection
+from studiolo.server.settings import Settings
 from studiolo.server.studio import Studio
 
 LOOKS = 20
@@ -26,14 +28,15 @@ GRACE = 5
 """Seconds that requests have to say that they are over, once the engine is closed."""
 
 
-class Server(uvicorn.Server):
-    """Serves ``studio``. ``ready(port)`` is called once requests can be answered."""
+class Listening(uvicorn.Server):
+    """Serves ``app``. ``ready(port)`` is called once requests can be answered."""
 
-    def __init__(self, studio: Studio, ready: Callable[[int], object] = lambda port: None) -> None:
-        settings = studio.settings
+    def __init__(
+        self, app: ASGIApp, settings: Settings, ready: Callable[[int], object] = lambda port: None
+    ) -> None:
         super().__init__(
             Config(
-                build(studio),
+                app,
                 settings,
                 loop="asyncio",
                 lifespan="off",
@@ -44,34 +47,22 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=int(settings.drain) + GRACE,
             )
         )
-        self._studio, self._ready, self._looked = studio, ready, 0.0
+        self._settings, self._ready, self._looked = settings, ready, 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, and say so."""
         await super().startup(sockets=sockets)
-        self._studio.jobs.start()
         self._ready(self.servers[0].sockets[0].getsockname()[1])
 
     async def on_tick(self, counter: int) -> bool:
         """As uvicorn's; several times a second."""
         now = asyncio.get_running_loop().time()
-        if now - self._looked > self._studio.settings.slow / LOOKS:
+        if now - self._looked > self._settings.slow / LOOKS:
             self._looked = now
             for connection in list(self.server_state.connections):
                 if isinstance(connection, Connection):
                     connection.look(now)
         return await super().on_tick(counter)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's; requests that take longer than they may are ended, and told so."""
-        loop, house = asyncio.get_running_loop(), self._studio.house
-        end = loop.call_later(self._studio.settings.drain, loop.run_in_executor, None, house.close)
-        try:
-            await asyncio.gather(
-                super().shutdown(sockets), asyncio.to_thread(self._studio.jobs.close)
-            )
-        finally:
-            end.cancel()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -87,3 +78,27 @@ class Server(uvicorn.Server):
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
+
+
+class Server(Listening):
+    """Serves ``studio``, and carries out its batches."""
+
+    def __init__(self, studio: Studio, ready: Callable[[int], object] = lambda port: None) -> None:
+        super().__init__(build(studio), studio.settings, ready)
+        self._studio = studio
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's."""
+        await super().startup(sockets=sockets)
+        self._studio.jobs.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's; requests that take longer than they may are ended, and told so."""
+        loop, house = asyncio.get_running_loop(), self._studio.house
+        end = loop.call_later(self._studio.settings.drain, loop.run_in_executor, None, house.close)
+        try:
+            await asyncio.gather(
+                super().shutdown(sockets), asyncio.to_thread(self._studio.jobs.close)
+            )
+        finally:
+            end.cancel()

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from studiolo.errors import InvalidRequestError, MissingExtraError, RequestCancelledError
+from studiolo.errors import InvalidRequestError, RequestCancelledError
 from studiolo.task.answering import Answerer
+from studiolo.task.joining import join
 from studiolo.task.openai import Url
 
 RESTARTS = 3
@@ -21,10 +22,9 @@ RESTARTS = 3
 class Cluster:
     """Answers like an :class:`Answerer`; close it, or use it in a ``with``.
 
-    Joins the cluster that ``RAY_ADDRESS`` names or that runs on this machine, else starts one of
-    this machine alone. ``workers``: None means one for each machine. ``window``: requests to a
-    worker at once. ``models``, ``memory``: arguments of :class:`Answerer`; workers on one machine
-    share its memory.
+    Joins the cluster that ``RAY_ADDRESS`` names, else starts one of this machine alone.
+    ``workers``: None means one for each machine. ``window``: requests to a worker at once.
+    ``models``, ``memory``: arguments of :class:`Answerer`; workers on one machine share its memory.
 
     Raises :class:`MissingExtraError` without Ray, and :class:`InvalidRequestError` for a cluster
     that has not as many processors as workers.
@@ -38,14 +38,8 @@ class Cluster:
         models: Mapping[str, str],
         memory: Mapping[str, int],
     ) -> None:
-        try:
-            import ray
-        except ImportError:
-            raise MissingExtraError("--on ray", "ray") from None
+        ray, self._leave = join()
         self._ray = ray
-        self._mine = not ray.is_initialized()
-        if self._mine:
-            ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
         machines = [node for node in ray.nodes() if node["Alive"] and "CPU" in node["Resources"]]
         processors = [int(node["Resources"]["CPU"]) for node in machines]
         count = len(machines) if workers is None else workers
@@ -83,8 +77,7 @@ class Cluster:
         """End the workers, and the cluster if it was started for this."""
         for worker in getattr(self, "_workers", ()):
             self._ray.kill(worker)
-        if self._mine:
-            self._ray.shutdown()
+        self._leave()
 
     async def answer(
         self, url: Url, body: Mapping[str, Any], *, id: str, seed: int, created: int
