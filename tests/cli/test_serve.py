@@ -163,6 +163,36 @@ def test_a_model_that_is_not_there_is_told(run: Run, home: Path) -> None:
     assert "no model is called 'nobody'" in ended.err
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--replicas", "0", "--on", "ray"), "Invalid value for '--replicas'"),
+        (("--replicas", "2"), "replicas: need --on ray"),
+        (("--max-replicas", "2"), "replicas: need --on ray"),
+        (("--on", "nonsense"), "on: must be ray, not 'nonsense'"),
+        (("--on", "ray", "--replicas", "3", "--max-replicas", "2"), "2 at most, not 3"),
+    ],
+)
+def test_replicas_that_cannot_be(
+    run: Run, tiny_home: Path, tmp_path: Path, options: tuple[str, ...], told: str
+) -> None:
+    records = str(tmp_path / "records.db")
+    ended = run("serve", "--port", "0", "-m", "tiny", "--records", records, *options)
+    assert (ended.code, ended.out) == (2, "")
+    assert told in ended.err
+
+
+def test_replicas_without_ray_say_what_to_install(
+    run: Run, tiny_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    records = ("--records", str(tmp_path / "records.db"))
+    ended = run("serve", "--port", "0", "-m", "tiny", *records, "--on", "ray", "--replicas", "2")
+    assert (ended.code, ended.out) == (1, "")
+    assert "--on ray needs the extra 'ray'" in ended.err
+    assert "pip install 'studiolo[ray]'" in ended.err
+
+
 def test_who_can_reach_a_socket() -> None:
     with bound("127.0.0.1", 0) as own, bound("0.0.0.0", 0) as everybodys:
         assert is_loopback(own)

@@ -57,7 +57,7 @@ class Replicated:
 
     def metrics(self) -> dict[str, str]:
         """The page of each replica that answers, by when that first was asked for it."""
-        found = {}
+        found: dict[str, str] = {}
         for i in range(16):  # each with a beginning of its own, and so at this or that replica
             got = httpx.get(f"{self.url}/metrics", headers={"x-api-key": str(i)}, timeout=60)
             found.update((since, got.text) for since in SINCE.findall(got.text))

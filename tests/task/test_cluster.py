@@ -73,7 +73,7 @@ def test_two_workers_answer_as_one_process_does(
         assert without_time(results(tmp_path / "two")) == calm
         # A worker that is lost in the midst of it has a successor, which is asked again.
         with Batch(source, tmp_path / "three", **named) as another:
-            killed = []
+            killed: list[int] = []
 
             def kill(tally: Tally) -> None:
                 if tally.done >= 15 and not killed:

@@ -32,13 +32,18 @@ from studiolo.server.room import Room
 from studiolo.server.settings import Settings
 
 Ask = Callable[[str, dict[str, Any], bytes], AsyncGenerator[list[Message], None]]
-"""Given a token, a scope and a body: what a replica answers, in messages of ASGI."""
+"""Given a token, a scope and a body: what a replica answers, in messages of ASGI.
+
+In the midst of it there is something, or nothing but a sign of life, every few seconds.
+"""
 TRIES = 3
 PAUSE = 0.2
 """Seconds before another is asked, in which it becomes known who is lost."""
 HEALTH = ("/live", "/ready", "/health")
-PATIENCE = 5.0
-"""Seconds that whoever watches over the server waits for a replica."""
+PATIENCE, QUICK = 60.0, 5.0
+"""Seconds to wait for a replica, and for whoever watches over the server."""
+SILENCE = 30.0
+"""Seconds without a sign of life after which a replica is taken for lost."""
 CARRIED = (
     *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string"),
     *("root_path", "headers", "client", "server"),
@@ -113,21 +118,18 @@ class Forwarding:
         for left in range(TRIES - 1, -1, -1):
             try:
                 async with aclosing(self._ask(token, carried, body)) as batches:
-                    async with asyncio.timeout(self._patience(scope)):
-                        first = await anext(batches)
-                    for message in first:
-                        await answer.send(message)
-                    async for batch in batches:
+                    limit = QUICK if scope["path"] in HEALTH else PATIENCE
+                    while not answer.ended:
+                        async with asyncio.timeout(limit):
+                            batch = await anext(batches)
+                        limit = SILENCE
                         for message in batch:
                             await answer.send(message)
-                if not answer.ended:
-                    raise LostError
                 return
-            except TimeoutError:
-                break
             except Exception as error:
                 log.info("a replica is lost: %s", type(error).__name__)
-                if answer.begun or not left or not _may_repeat(scope):
+                waited = isinstance(error, TimeoutError)
+                if answer.begun or not left or waited or not _may_repeat(scope):
                     break
             await asyncio.sleep(PAUSE)
         raise LostError
@@ -147,13 +149,6 @@ class Forwarding:
                 )
             more = message.get("more_body", False)
         return b"".join(parts)
-
-    def _patience(self, scope: Scope) -> float | None:
-        """Seconds for an answer to begin. A replica keeps the limit itself, if there is one."""
-        if scope["path"] in HEALTH:
-            return PATIENCE
-        limit = self._settings.timeout
-        return None if limit is None else limit + PATIENCE
 
 
 class _Answer:

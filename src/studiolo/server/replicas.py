@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,7 +28,7 @@ from studiolo.errors import InvalidRequestError, MissingExtraError, StudioloErro
 from studiolo.record.location import Location
 from studiolo.record.records import Records
 from studiolo.server.app import build
-from studiolo.server.forwarding import Ask, Forwarding
+from studiolo.server.forwarding import SILENCE, Ask, Forwarding
 from studiolo.server.opening import Opening
 from studiolo.server.running import Listening
 from studiolo.server.settings import Settings
@@ -36,8 +37,11 @@ from studiolo.task.joining import join
 NAME = "studiolo"
 HELD = 64
 """Messages of an answer that wait to be fetched; then its maker waits."""
+BEAT = SILENCE / 6
+"""Seconds between two signs of life of an answer that takes long."""
 HEALTH, LOOK = 2.0, 0.2
 """Seconds between two looks at a replica's health, and at whether it has done what it had to."""
+_ERROR = re.compile(r".*^[\w.]+(?:Error|Exception): (.*)", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,10 @@ class Replica:
     async def answer(
         self, token: str, scope: dict[str, Any], body: bytes
     ) -> AsyncGenerator[list[Message], None]:
-        """Answer one request; ending this cancels what is not done. ``token`` is the router's."""
+        """Answer one request; ending this cancels what is not done. ``token`` is the router's.
+
+        Gives messages as they come, and none every few seconds in which there are none.
+        """
         sent: asyncio.Queue[Message | None] = asyncio.Queue(HELD)
         gone, asked = asyncio.Event(), [{"type": "http.request", "body": body, "more_body": False}]
 
@@ -93,10 +100,8 @@ class Replica:
         try:
             more = True
             while more:
-                batch = [await _next(sent, running)]
-                while not sent.empty():
-                    batch.append(sent.get_nowait())
-                more = batch[-1] is not None
+                batch = await _next(sent, running)
+                more = None not in batch
                 yield [message for message in batch if message is not None]
         finally:
             gone.set()
@@ -120,16 +125,24 @@ class Replica:
 
 async def _next(
     sent: asyncio.Queue[Message | None], running: asyncio.Future[None]
-) -> Message | None:
-    """The next message; raises what ends the application before there is one."""
+) -> list[Message | None]:
+    """What has been sent, once there is something; after a while nothing, as a sign of life.
+
+    Raises what ends the application before there is something.
+    """
     getting = asyncio.ensure_future(sent.get())
     try:
-        await asyncio.wait((getting, running), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((getting, running), timeout=BEAT, return_when=asyncio.FIRST_COMPLETED)
         if not getting.done() and sent.empty():
-            running.result()
-        return await getting
+            if running.done():
+                running.result()
+            return []
+        found = [await getting]
     finally:
         getting.cancel()
+    while not sent.empty():
+        found.append(sent.get_nowait())
+    return found
 
 
 def _keep_to_this_machine() -> None:
@@ -214,7 +227,7 @@ def _deployed(
         application = replicas.bind(opening, records, alone=not os.environ.get("RAY_ADDRESS"))
         handle = serve.run(application, name=name, route_prefix=None)
     except RuntimeError:
-        raise StudioloError(_why(serve, name)) from None
+        raise _why(serve.status().applications, name) from None
     handle = handle.options(stream=True)
 
     async def ask(
@@ -230,12 +243,15 @@ def _deployed(
     return ask
 
 
-def _why(serve: Any, name: str) -> str:
-    """Why replicas could not be opened: the last line of what the last of them said."""
-    status = serve.status().applications.get(name)
+def _why(applications: Mapping[str, Any], name: str) -> StudioloError:
+    """Why replicas could not be opened: the error that ends what the last of them said."""
+    status = applications.get(name)
     told = [] if status is None else [each.message for each in status.deployments.values()]
-    lines = [line for each in told for line in each.splitlines() if line.strip()]
-    return f"replicas cannot be opened: {lines[-1].strip() if lines else 'Ray Serve says no more'}"
+    found = _ERROR.search("\n".join(told))
+    if found is None:
+        return StudioloError("replicas cannot be opened, and Ray Serve does not say why")
+    message, _, remedy = found[1].strip().partition("\n")
+    return StudioloError(f"replicas cannot be opened: {message}", remedy=remedy or None)
 
 
 class Door(Listening):
