@@ -102,6 +102,14 @@ def test_receipts_are_kept_if_it_is_told_to(tiny_home: Path, tmp_path: Path) -> 
             assert kept.status_code == status
 
 
+def test_keys_and_values_are_kept_as_asked(tiny_home: Path, tmp_path: Path) -> None:
+    where = ("--records", str(tmp_path / "records.db"))
+    asked = {"prompt": "a", "max_tokens": 4, "receipt": True}
+    with running(tiny_home, *where, "--kv-cache", "bfloat16", "--device", "cpu") as (_, url):
+        made = httpx.post(f"{url}/v1/completions", json=asked, timeout=60).json()
+    assert made["receipt"]["engine"]["arithmetic"].endswith(" bfloat16 cache")
+
+
 def has_ipv6() -> bool:
     try:
         bound("::1", 0).close()

@@ -15,6 +15,7 @@ from studiolo.server.opening import Opening
 from studiolo.server.settings import Price
 from studiolo.server.studio import Studio
 from studiolo.server.tracing import TracedHouse
+from studiolo.task.text import LanguageModel
 from tests.server.serving import MEMORY, SETTINGS
 
 REMOTES = """
@@ -58,7 +59,12 @@ def test_a_studio_is_opened_with_its_models(
 ) -> None:
     (tmp_path / "remotes.toml").write_text(REMOTES)
     read = Opening.read(
-        SETTINGS, ("tiny", "far"), MEMORY, device="cpu", remotes=tmp_path / "remotes.toml"
+        SETTINGS,
+        ("tiny", "far"),
+        MEMORY,
+        device="cpu",
+        remotes=tmp_path / "remotes.toml",
+        kv_cache="bfloat16",
     )
     opening: Opening = pickle.loads(pickle.dumps(read))  # as it gets to a replica
     assert opening == read
@@ -69,6 +75,9 @@ def test_a_studio_is_opened_with_its_models(
         studio = opened(opening, tmp_path, ending)
         assert [each.name for each in look(studio.house)] == ["tiny"]
         assert set(studio.house.elsewhere) == {"far"}
+        lm = studio.house._opened["tiny"]
+        assert isinstance(lm, LanguageModel)
+        assert lm.model.network.identity == "packed 2 bfloat16 cache"
         assert not isinstance(studio.house, TracedHouse)
     assert studio.house.engine.closed
 

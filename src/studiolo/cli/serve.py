@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from studiolo.cli.loading import ENCODER, STARTER, DeviceOption, fetch
+from studiolo.cli.loading import ENCODER, STARTER, Cache, CacheOption, DeviceOption, fetch
 from studiolo.cli.machine import memory_bytes
 from studiolo.cli.output import note
 from studiolo.errors import InvalidRequestError, StudioloError
@@ -69,6 +69,7 @@ def serve(
     ] = None,
     keep_days: Annotated[int, typer.Option(min=1, metavar="N", help="For so long.")] = 30,
     device: DeviceOption = "auto",
+    kv_cache: CacheOption = Cache.FLOAT32,
     without_keys: Annotated[
         bool, typer.Option("--without-keys", help="Let anybody in who can reach the address.")
     ] = False,
@@ -142,7 +143,13 @@ def serve(
 
         memory = memory_bytes() or UNKNOWN_MEMORY
         opening = Opening.read(
-            settings, tuple(models), memory, device=device, remotes=remotes, priced=prices
+            settings,
+            tuple(models),
+            memory,
+            device=device,
+            remotes=remotes,
+            priced=prices,
+            kv_cache=kv_cache.value,
         )
         for name in opening.here:
             fetch(name)

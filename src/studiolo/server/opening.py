@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from studiolo.bundle.store import home
+from studiolo.nn.tape import Cached
 from studiolo.record.records import Records
 from studiolo.runtime.scheduler import Pace
 from studiolo.server import prices, tracing
@@ -32,7 +33,7 @@ WAITING = 256
 class Opening:
     """``models``: to be loaded at once; ``memory``: bytes that all of it may take.
 
-    ``remotes``: models elsewhere, by name.
+    ``remotes``: models elsewhere, by name. ``kv_cache``: what keys and values are kept as.
     """
 
     settings: Settings
@@ -40,6 +41,7 @@ class Opening:
     memory: int
     device: str = "auto"
     remotes: Mapping[str, Remote] = field(default_factory=dict)
+    kv_cache: Cached = "float32"
 
     @classmethod
     def read(
@@ -51,6 +53,7 @@ class Opening:
         device: str = "auto",
         remotes: Path | None = None,
         priced: Path | None = None,
+        kv_cache: Cached = "float32",
     ) -> Opening:
         """With the files at ``remotes`` and ``priced``, or those in Studiolo's home if any.
 
@@ -61,7 +64,7 @@ class Opening:
         found = _own(priced, prices.FILE)
         own = {} if found is None else prices.read_prices(found)
         settings = replace(settings, prices=prices.prices_of(own, elsewhere))
-        return cls(settings, models, memory, device, elsewhere)
+        return cls(settings, models, memory, device, elsewhere, kv_cache)
 
     @property
     def here(self) -> tuple[str, ...]:
@@ -76,6 +79,7 @@ class Opening:
         """
         options: dict[str, Any] = {
             "device": self.device,
+            "kv_cache": self.kv_cache,
             "model_memory": self.memory * 6 // 10,
             "request_memory": self.memory * 2 // 10,
             "prefix_memory": self.memory * 5 // 100,

@@ -34,6 +34,7 @@ from studiolo.errors import (
 )
 from studiolo.family.encoder import EncodeRequest
 from studiolo.family.prefix import PrefixCache
+from studiolo.nn.tape import Cached
 from studiolo.runtime.engine import CLOSED, Engine
 from studiolo.runtime.loop import Model
 from studiolo.runtime.scheduler import Pace
@@ -41,7 +42,7 @@ from studiolo.runtime.ticket import Ticket
 from studiolo.sampler.constraint import KINDS
 from studiolo.task.asking import Answer, TextAsk
 from studiolo.task.embedding import EmbeddingModel, Text
-from studiolo.task.load import checked_device
+from studiolo.task.load import checked_cache, checked_device
 from studiolo.task.remote.deadline import done_in_time, in_time
 from studiolo.task.telling import Listener, LocalAnswer, prepared
 from studiolo.task.text import LanguageModel
@@ -78,7 +79,9 @@ class House:
 
     ``model_memory``: of all models together; ``request_memory``: of all requests under way;
     ``prefix_memory``: for each model, of what prompts begin with. ``elsewhere``: by name.
-    ``pace``: of each model.
+    ``pace``: of each model. ``kv_cache``: what all models keep keys and values as.
+
+    Raises :class:`InvalidRequestError` for a device or a cache that cannot be here.
     """
 
     def __init__(
@@ -90,8 +93,10 @@ class House:
         prefix_memory: int = 0,
         elsewhere: Mapping[str, Elsewhere] | None = None,
         pace: Pace | None = None,
+        kv_cache: Cached = "float32",
     ) -> None:
         self._device, self._prefix_memory = checked_device(device), prefix_memory
+        self._cached = checked_cache(kv_cache, packed=self._device.type == "cpu")
         self._pace = pace
         self.engine = Engine(model_memory=model_memory, request_memory=request_memory)
         self.elsewhere = dict(elsewhere or {})
@@ -336,7 +341,9 @@ class House:
         if OpenBundle.of(bundle).is_encoder:
             self._opened[name] = encoder = EmbeddingModel.open(bundle, device=self._device)
             return encoder.model
-        self._opened[name] = lm = LanguageModel.open(bundle, device=self._device)
+        self._opened[name] = lm = LanguageModel.open(
+            bundle, device=self._device, cached=self._cached
+        )
         if self._prefix_memory:
             lm.model.prefix = PrefixCache(self._prefix_memory)
         return lm.model

@@ -46,15 +46,10 @@ def load(
         )
     if arithmetic == "packed" and chosen.type != "cpu":
         raise InvalidRequestError("arithmetic", "packed integers run on a CPU, not on a GPU")
-    if kv_cache not in CACHED:
-        raise InvalidRequestError(
-            "kv_cache", f"must be one of {', '.join(CACHED)}, not {kv_cache!r}"
-        )
     packed = chosen.type == "cpu" and arithmetic != "float"
-    if kv_cache != "float32" and not packed:
-        raise InvalidRequestError("kv_cache", "is for packed arithmetic alone; leave it out")
+    cached = checked_cache(kv_cache, packed=packed)
     bundle = ensure(name_or_path, accept_licence=accept_licence, report=report)
-    return LanguageModel.open(bundle, device=chosen, packed=packed, cached=kv_cache)
+    return LanguageModel.open(bundle, device=chosen, packed=packed, cached=cached)
 
 
 def load_encoder(
@@ -83,6 +78,17 @@ def embed(
     Keep what :func:`load_encoder` gives where there are more texts to come.
     """
     return load_encoder(model, device=device).embed(texts, truncate=truncate, report=report)
+
+
+def checked_cache(kv_cache: Cached, *, packed: bool) -> Cached:
+    """What keys and values are kept as; raises :class:`InvalidRequestError` where it cannot be."""
+    if kv_cache not in CACHED:
+        raise InvalidRequestError(
+            "kv_cache", f"must be one of {', '.join(CACHED)}, not {kv_cache!r}"
+        )
+    if kv_cache != "float32" and not packed:
+        raise InvalidRequestError("kv_cache", "is for packed arithmetic alone; leave it out")
+    return kv_cache
 
 
 def checked_device(device: str) -> torch.device:
