@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from studiolo.errors import InvalidRequestError, StudioloError
 from studiolo.record.database import Database
 from studiolo.record.fault import RecordsError
+from studiolo.record.journal import draft_of
 from studiolo.record.keys import Keys
-from studiolo.record.uploads import ORPHANED, Upload, Uploads
+from studiolo.record.uploads import GRACE, Upload, Uploads
 
 
 @pytest.fixture
@@ -112,22 +114,87 @@ def test_a_file_ends_at_its_time(
     monkeypatch.setattr(time, "time", lambda: now + 100)
     assert uploads.find(made.id, None) is None
     assert uploads.list(None) == (stays,)
-    assert uploads.sweep(now + 100 + 2 * ORPHANED) == 1
+    assert uploads.sweep(now + 99 + GRACE) == 0
+    assert uploads.sweep(now + 100 + GRACE) == 1
     assert [path.name for path in uploads.folder.iterdir()] == [stays.id]
 
 
-def test_bytes_that_a_kill_left_without_a_row_are_swept_later(uploads: Uploads) -> None:
+class Killed(BaseException):
+    """No code hears of a kill."""
+
+
+def kill(*_: object, **__: object) -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("stage", ["before", "draft", "written"])
+def test_what_a_kill_left_of_a_new_file_is_never_found_and_swept_later(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    stays = put(uploads)
+
+    def write(path: Path, data: bytes) -> None:
+        if stage != "before":
+            (draft_of(path) if stage == "draft" else path).write_bytes(data[:2])
+        kill()
+
+    monkeypatch.setattr("studiolo.record.uploads.replace_file", write)
+    with pytest.raises(Killed):
+        put(uploads, id="file-half")
+    assert uploads.find("file-half", None) is None
+    assert uploads.list(None) == (stays,)
+    now = time.time()
+    assert uploads.sweep(now) == 0  # it may yet be written
+    assert uploads.sweep(now + GRACE) == 1
+    assert [path.name for path in uploads.folder.iterdir()] == [stays.id]
+    assert uploads.sweep(now + GRACE) == 0
+
+
+def test_what_a_kill_left_of_a_deletion_is_swept_later(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = put(uploads)
-    orphan, draft, young = (
-        uploads.folder / name for name in ("file-dead", "file-x.part", "file-y")
-    )
-    for path in (orphan, draft, young):
-        path.write_bytes(b"half")
-    old = time.time() - ORPHANED - 10
-    for path in (orphan, draft, uploads.path(made)):
-        os.utime(path, (old, old))
-    assert uploads.sweep(time.time()) == 2
-    assert {path.name for path in uploads.folder.iterdir()} == {made.id, "file-y"}
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", kill)
+        with pytest.raises(Killed):
+            uploads.delete(made.id, None)
+    assert uploads.find(made.id, None) is None
+    assert uploads.sweep(time.time() + GRACE + 1) == 1
+    assert list(uploads.folder.iterdir()) == []
+
+
+def test_databases_may_share_a_folder(uploads: Uploads, fresh: Callable[[], str]) -> None:
+    """What one does not know of is another's, however old it is."""
+    made = put(uploads)
+    old = time.time() - 2 * GRACE
+    os.utime(uploads.path(made), (old, old))
+    database = Database.open(fresh())
+    others = Uploads(database)
+    theirs = put(others)
+    assert others.folder == uploads.folder
+    assert others.sweep(time.time() + 2 * GRACE) == 0
+    assert uploads.path(made).is_file()
+    assert not others.delete(made.id, None, admin=True)
+    assert others.delete(theirs.id, None)
+    database.close()
+
+
+def test_the_files_of_a_key_are_bounded_together(
+    uploads: Uploads, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = put(uploads, b"x" * 60, key, limit=100)
+    put(uploads, b"x" * 100, limit=100)  # nobody's are counted apart
+    with pytest.raises(InvalidRequestError) as caught:
+        put(uploads, b"x" * 41, key, limit=100)
+    assert (caught.value.field, caught.value.status) == ("file", 400)
+    assert "has 41 bytes; with 60 that are there" in caught.value.message
+    assert "the 100 bytes" in caught.value.message
+    put(uploads, b"x" * 40, key, limit=100)
+    put(uploads, b"x" * 40, key)  # results count, and are not refused
+    assert uploads.delete(made.id, key)
+    put(uploads, b"x" * 20, key, limit=100)
+    with pytest.raises(InvalidRequestError, match="has 1 bytes; with 100 that"):
+        put(uploads, b"x", key, limit=100)
 
 
 def test_a_sweep_before_anything_was_kept(uploads: Uploads) -> None:

@@ -239,18 +239,21 @@ def test_records_that_come_back_are_asked_again(
         assert ended(studio, batch).status == "completed"
 
 
-def test_contents_go_when_their_time_is_over(
+def test_contents_and_files_go_when_their_time_is_over(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     swept: list[float] = []
+    files: list[float] = []
     monkeypatch.setattr(Contents, "sweep", lambda self, now: swept.append(now))
+    monkeypatch.setattr(Uploads, "sweep", lambda self, now: files.append(now))
     monkeypatch.setattr("studiolo.server.jobs.POLL", 0.001)
     with server(str(tmp_path / "records.db"), house, tmp_path) as studio:
         eventually(lambda: len(swept) == 1)
         looked = studio.jobs._swept
         studio.jobs._swept = looked - 600
-        eventually(lambda: len(swept) == 2)
+        eventually(lambda: len(files) == 2)
     assert abs(swept[0] - time.time()) < 60
+    assert len(swept) == 2
 
 
 def test_a_worker_that_never_began_ends_too(house: House, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from studiolo.server.settings import Price, Settings
 def test_the_defaults_fit_each_other() -> None:
     settings = Settings(model="a", encoder="b")
     assert settings.max_body <= settings.bodies
+    assert settings.max_body <= settings.uploads
     assert settings.requests <= settings.connections
     assert not settings.open_
     assert settings.prices == {}

@@ -77,13 +77,18 @@ class Journal:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Put ``data`` at ``path``, whole or not at all, and safe when this returns."""
-    draft = path.with_name(f"{path.name}.part")
+    draft = draft_of(path)
     with draft.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
     force_directory(path.parent)
+
+
+def draft_of(path: Path) -> Path:
+    """Where :func:`replace_file` writes first; one that is killed leaves it there."""
+    return path.with_name(f"{path.name}.part")
 
 
 def force_directory(path: Path) -> None:

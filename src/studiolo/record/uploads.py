@@ -1,11 +1,13 @@
 """Files that clients upload, or that are made for them: OpenAI's ``file-…``.
 
-What a file is stands in the database, its bytes in ``files/`` of Studiolo's home. They are written
-first and removed last, so that a file that is known has its bytes; what a kill leaves without a
-row is swept away. Replicas on several machines need a home that they share.
+What a file is stands in the database, its bytes in ``files/`` of Studiolo's home. *The row is there
+before the bytes and until after them*, its time being over from the beginning while they are
+written, and again while they are removed. So a file that is found has its bytes, whatever a kill
+leaves behind has a row that is swept, and nothing else in the folder is ever touched: several
+databases may share it. Replicas on several machines need a home that they share.
 
-The caller bounds sizes. The key that made a file, and an administrator, can see it; to others it
-is not there. An id is checked before it becomes a path.
+The caller bounds how large a file may be. The key that made a file, and an administrator, can see
+it; to others it is not there. An id is checked before it becomes a path.
 """
 
 from __future__ import annotations
@@ -14,21 +16,22 @@ import errno
 import re
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from studiolo.bundle.store import home
 from studiolo.errors import InvalidRequestError, NoSpaceError
 from studiolo.record.database import Database
 from studiolo.record.fault import RecordsError
-from studiolo.record.journal import replace_file
+from studiolo.record.journal import draft_of, replace_file
 from studiolo.record.paging import page, visible
-from studiolo.record.tables import files, printable
+from studiolo.record.tables import files, keys, printable
 
-ORPHANED = 3600
-"""Seconds after which bytes without a row are rubbish: until then their row may yet come."""
+GRACE = 3600
+"""Seconds by which a row outlives its time: the bytes of a new file are written within them."""
 _ID = re.compile(r"file-[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -61,11 +64,13 @@ class Uploads:
         key: str | None,
         expires: float | None = None,
         id: str | None = None,
+        limit: int | None = None,
     ) -> Upload:
         """Keep a file; when this returns it is safe.
 
         ``id``: for one that is made, so that whoever is killed and makes it again makes no second
-        one; else an id is drawn. Raises :class:`InvalidRequestError` for an id that is none,
+        one; else an id is drawn. ``limit``: bytes that all files of ``key`` together may have.
+        Raises :class:`InvalidRequestError` for an id that is none and for more than ``limit``,
         :class:`NoSpaceError`, and :class:`RecordsError`.
         """
         upload = Upload(
@@ -77,11 +82,16 @@ class Uploads:
             created=time.time(),
             expires=expires,
         )
-        path = self._path(upload.id)
+        path, hidden = self._path(upload.id), {**vars(upload), "expires": upload.created}
+        with self._database.begin() as connection:
+            if limit is not None:
+                _check_room(connection, upload, limit)
+            connection.execute(self._database.upsert(files), hidden)
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             replace_file(path, data)
         except OSError as error:
+            self._remove(upload.id)
             raise _unwritten(path, error) from None
         with self._database.begin() as connection:
             connection.execute(self._database.upsert(files), vars(upload))
@@ -132,29 +142,51 @@ class Uploads:
         if self.find(id, key, admin=admin) is None:
             return False
         with self._database.begin() as connection:
-            connection.execute(delete(files).where(files.c.id == id))
-        self._path(id).unlink(missing_ok=True)
+            connection.execute(update(files).where(files.c.id == id).values(expires=time.time()))
+        self._remove(id)
         return True
 
     def sweep(self, now: float) -> int:
-        """Delete what is past its time at ``now``, and bytes without a row; says how many."""
-        with self._database.begin() as connection:
-            connection.execute(delete(files).where(files.c.expires <= now))
-        swept = 0
-        for path in self.folder.glob("file-*"):
-            if now - path.stat().st_mtime > ORPHANED and not self._known(path.name):
-                path.unlink(missing_ok=True)
-                swept += 1
-        return swept
-
-    def _known(self, id: str) -> bool:
+        """Remove what was past its time for :data:`GRACE` seconds at ``now``; says how many."""
         with self._database.read() as connection:
-            return connection.scalar(select(files.c.id).where(files.c.id == id)) is not None
+            query = select(files.c.id).where(files.c.expires <= now - GRACE)
+            over = connection.scalars(query).all()
+        for id in over:
+            self._remove(id)
+        return len(over)
+
+    def _remove(self, id: str) -> None:
+        """The bytes, and then the row."""
+        path = self._path(id)
+        for each in (path, draft_of(path)):
+            with suppress(NotADirectoryError):  # then there is nothing either
+                each.unlink(missing_ok=True)
+        with self._database.begin() as connection:
+            connection.execute(delete(files).where(files.c.id == id))
 
     def _path(self, id: str) -> Path:
         if not _ID.fullmatch(id):
             raise InvalidRequestError("file", f"{id!r:.60} is no id of a file")
         return self.folder / id
+
+
+def _check_room(connection: Connection, upload: Upload, limit: int) -> None:
+    """Raise :class:`InvalidRequestError` if the key's files would have more than ``limit`` bytes.
+
+    Of two uploads of a key the second sees the first: SQLite lets one write at a time, and
+    PostgreSQL one that has locked the key's row.
+    """
+    if upload.key is not None:
+        connection.execute(select(keys.c.id).where(keys.c.id == upload.key).with_for_update())
+    mine = visible(files, upload.key, admin=False)
+    there = int(connection.scalar(select(func.sum(files.c.bytes)).where(mine)) or 0)
+    if there + upload.bytes > limit:
+        raise InvalidRequestError(
+            "file",
+            f"has {upload.bytes:,} bytes; with {there:,} that are there, the files of one key "
+            f"would have more than the {limit:,} bytes that they may",
+            remedy="Delete some that are not needed any more, results of batches among them.",
+        )
 
 
 def _unwritten(path: Path, error: OSError) -> NoSpaceError | RecordsError:

@@ -7,7 +7,7 @@ followed by any other, or by itself. Results go to a journal before they count
 (:mod:`studiolo.task.batch`), so that no line is lost, or answered twice in the output.
 
 A batch that cannot be carried out fails and says why; what may be better later is tried again.
-Between batches the worker deletes contents whose time is over.
+Between batches the worker deletes contents and files whose time is over.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ POLL = 2.0
 BEAT = 2.0
 """Seconds between two signs of life."""
 SWEEP = 600.0
-"""Seconds between two looks for contents whose time is over."""
+"""Seconds between two looks for contents and files whose time is over."""
 WINDOW = 32
 """Lines under way at once: some places are always left for those who wait."""
 MAX_LINES = 50_000
@@ -130,6 +130,7 @@ class Jobs:
         if time.monotonic() - self._swept >= SWEEP:
             self._swept = time.monotonic()
             self._records.contents.sweep(time.time())
+            self._records.uploads.sweep(time.time())
         self._claims.release(self._records.batches)
         batch = self._records.batches.claim(self._name)
         if batch is None:

@@ -28,8 +28,8 @@ class Settings:
     ``requests``: under way at once; ``connections``: open at once, also those that ask for
     nothing. ``slow``: seconds after which a client that neither sends nor takes what it should is
     given up. ``drain``: seconds that requests under way have when the server is told to stop.
-    ``lag``: seconds that a row of the records may wait before something is wrong. ``policy``: what
-    is kept of answers.
+    ``uploads``: bytes that the files of one key may have. ``lag``: seconds that a row of the
+    records may wait before something is wrong. ``policy``: what is kept of answers.
     """
 
     model: str
@@ -44,5 +44,6 @@ class Settings:
     connections: int = 1024
     slow: float = 30.0
     drain: float = 30.0
+    uploads: int = 10_000_000_000
     lag: float = 10.0
     policy: Policy = Policy()  # noqa: RUF009  # a frozen value

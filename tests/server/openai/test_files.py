@@ -116,6 +116,19 @@ def test_a_file_may_be_as_large_as_a_body(tiny_home: Path, tmp_path: Path) -> No
         assert "10,000 bytes" in answer.json()["error"]["message"]
 
 
+def test_all_files_of_a_key_have_a_limit(tiny_home: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "records.db", uploads=10_000) as small:
+        first = form(small.http(), purpose="batch", file=b"x" * 9_000)
+        answer = form(small.http(), purpose="batch", file=b"x" * 2_000)
+        assert answer.status_code == 400
+        error = answer.json()["error"]
+        assert error["param"] == "file"
+        for number in ("2,000", "9,000", "10,000", "Delete some"):
+            assert number in error["message"]
+        assert small.http().delete(f"/v1/files/{first.json()['id']}").status_code == 200
+        assert form(small.http(), purpose="batch", file=b"x" * 2_000).status_code == 200
+
+
 def test_a_key_for_talking_alone_keeps_no_files(keeper: Served, one: openai.OpenAI) -> None:
     key = keeper.studio.records.keys.create(name="talker", scopes=("inference",))
     with (

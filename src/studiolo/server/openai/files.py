@@ -74,6 +74,7 @@ async def create_file(request: Request) -> Response:
         purpose=purpose,
         key=desk.context.caller.id or None,
         expires=_expires(form),
+        limit=desk.studio.settings.uploads,
     )
     return Json(written(upload))
 
