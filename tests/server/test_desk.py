@@ -21,6 +21,7 @@ from studiolo.errors import (
 from studiolo.record.grant import Budget, Key, Limits
 from studiolo.server.context import Caller, Context
 from studiolo.server.desk import Desk, whole_number
+from studiolo.server.inside import look
 from studiolo.server.room import Room
 from studiolo.server.settings import Price
 from studiolo.task.asking import Answer, Choice, Outcome, Piece, TextAsk
@@ -37,6 +38,17 @@ def small(tiny_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     prices = {"tiny": Price(prompt=1e6, completion=2e6)}
     with serving(path, max_body=200, bodies=300, prices=prices, watts=10.0) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def spent(
+    tiny_home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Served, str]]:
+    """A server without open models, and a key that has had more than it may."""
+    with serving(tmp_path_factory.mktemp("spent") / "records.db") as running:
+        slow = running.studio.records.keys.create(name="n", limits=Limits(tokens_per_minute=1))
+        running.studio.limiter.charge(slow.key, 10**9, 0)
+        yield running, slow.secret
 
 
 def desk(served: Served, *messages: dict[str, Any], headers: dict[str, str] | None = None) -> Desk:
@@ -204,17 +216,56 @@ def broken(*_: object) -> None:
 
 
 def test_a_key_in_debt_is_told_when_to_come_back(small: Served) -> None:
-    made = desk(small)
     limits = Limits(requests_per_minute=1, budget=Budget(1, "day"))
-    made.context.caller = Caller(Key("rich", "n", "", ("inference",), ("*",), limits, created=0.0))
+    caller = Caller(Key("rich", "n", "", ("inference",), ("*",), limits, created=0.0))
+    first, second = desk(small), desk(small)
+    first.context.caller = second.context.caller = caller
 
     async def twice() -> None:
-        await made._admit()
+        await first.admit()
+        await first.admit()  # it is one request
         with pytest.raises(BusyError, match="1 requests a minute") as busy:
-            await made._admit()
+            await second.admit()
         assert 0 < busy.value.retry_after <= 60
 
     asyncio.run(twice())
+
+
+SAID = {"role": "user", "content": "a"}
+TOLD = [{"role": "user", "content": [{"text": "a"}]}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [SAID]}),
+        ("/v1/completions", ASK),
+        ("/v1/responses", {"input": "a"}),
+        ("/v1/embeddings", {"input": "a"}),
+        ("/studiolo/v1/continue", {"prompt": "a"}),
+        ("/v1/messages", {"model": "tiny", "max_tokens": 1, "messages": [
+            SAID, {"role": "assistant", "content": "b"}]}),
+        ("/v1/messages/count_tokens", {"model": "tiny", "messages": [SAID]}),
+        ("/model/tiny/converse", {"messages": [*TOLD, {"role": "assistant", "content": [
+            {"text": "b"}]}]}),
+        ("/model/tiny/count-tokens", {"input": {"converse": {"messages": TOLD}}}),
+        ("/model/tiny/invoke", {"prompt": "a", "max_gen_len": 1}),
+        ("/model/tiny-encoder/invoke", {"inputText": "a"}),
+        ("/model/tiny/invoke-with-response-stream", {"prompt": "a", "max_tokens": 1}),
+        ("/api/generate", {"model": "tiny", "prompt": "a"}),
+        ("/api/generate", {"model": "tiny"}),
+        ("/api/chat", {"model": "tiny", "messages": [SAID]}),
+        ("/api/embed", {"model": "tiny-encoder", "input": "a"}),
+    ],
+)  # fmt: skip
+def test_who_may_ask_no_more_opens_no_model(
+    spent: tuple[Served, str], path: str, body: Any
+) -> None:
+    served, secret = spent
+    answer = served.http(headers={"x-api-key": secret}).post(path, json=body)
+    assert answer.status_code == 429, answer.text
+    assert "may take 1 tokens a minute" in answer.text
+    assert look(served.studio.house) == []
 
 
 class Elsewhere:

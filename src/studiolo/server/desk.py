@@ -44,7 +44,7 @@ class Desk:
         self.request = request
         self.studio: Studio = studio_of(request)
         self.context: Context = context_of(request)
-        self._reading = self._watching = False
+        self._reading = self._watching = self._admitted = False
 
     @property
     def id(self) -> str:
@@ -110,7 +110,7 @@ class Desk:
 
         ``notes``: what is to be kept beside it, asked once its events are over.
         """
-        await self._admit()
+        await self.admit()
         house, client = self.studio.house, self.context.caller.id
         async with house.tell(ask, client=client, timeout=self.studio.settings.timeout) as answer:
             seen = _Seen(answer, self, ask, notes)
@@ -146,7 +146,7 @@ class Desk:
         """The vectors of ``texts``, and how many tokens they have."""
 
         async def work() -> tuple[Any, int]:
-            await self._admit()
+            await self.admit()
             vectors, tokens = await self.studio.house.embed(
                 name,
                 texts,
@@ -176,9 +176,16 @@ class Desk:
         """Note what an answer took, and charge it."""
         count(self.context, outcome, self.studio.settings, self.studio.limiter)
 
-    async def _admit(self) -> None:
-        if (key := self.context.caller.key) is None:
+    async def admit(self) -> None:
+        """Take the request from what its key may ask for, once, however often this is called.
+
+        A route that opens a model or encodes a text before it asks calls it before. Raises
+        :class:`~studiolo.server.limits.LimitError`.
+        """
+        key = self.context.caller.key
+        if self._admitted or key is None:
             return
+        self._admitted = True
         if key.limits.budget is None:
             self.studio.limiter.admit(key)
         else:  # which may have to read what was spent

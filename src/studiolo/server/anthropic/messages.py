@@ -39,7 +39,9 @@ async def create_message(request: Request) -> Response:
         return event(body_of(error, desk.context.id), "error")
 
     with worded(conversation.NAMES):
-        ask = await continued(desk.studio, conversation.ask(body, head.model))
+        ask = conversation.ask(body, head.model)
+        await desk.admit()
+        ask = await continued(desk.studio, ask)
         if body.stream:
             return await desk.stream(ask, events, failed)
         return Json(
@@ -54,6 +56,7 @@ async def count_tokens(request: Request) -> Response:
     desk.require("inference")
     body = parse(PromptBody, await desk.body())
     ask = conversation.ask(body, desk.model(body.model))
+    await desk.admit()
     async with language_model(desk.studio, ask.model, "model") as lm:
         return Json({"input_tokens": len(await encoded(lm, ask))})
 

@@ -50,4 +50,6 @@ async def _read(desk: Desk, model_id: str) -> tuple[converse.ConverseBody, TextA
     body = parse(converse.ConverseBody, await desk.body())
     name = desk.model(name_of(model_id))
     with worded(converse.NAMES):
-        return body, await continued(desk.studio, converse.ask(body, name))
+        ask = converse.ask(body, name)
+        await desk.admit()
+        return body, await continued(desk.studio, ask)

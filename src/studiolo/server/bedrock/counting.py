@@ -56,6 +56,7 @@ async def count_tokens(request: Request, model_id: str) -> Response:
     given = parse(CountTokensBody, await desk.body()).input
     name = desk.model(name_of(model_id))
     with worded(converse.NAMES if given.converse is not None else MODEL):
+        await desk.admit()
         if given.converse is not None:
             ask = converse.ask(given.converse, name)
         else:

@@ -103,6 +103,7 @@ async def _read(desk: Desk, model_id: str, *, streamed: bool) -> tuple[dict[str,
 
 async def _prepared(desk: Desk, native: Native) -> TextAsk:
     """What a body asks, its prompt read as that body's clients mean it."""
+    await desk.admit()
     if isinstance(native, Messages):
         return await continued(desk.studio, native.ask)
     return await tokenised(desk.studio, native.ask)
@@ -111,6 +112,7 @@ async def _prepared(desk: Desk, native: Native) -> TextAsk:
 async def _makes_vectors(desk: Desk, name: str) -> bool:
     if name in desk.studio.house.elsewhere:
         return False
+    await desk.admit()
     async with desk.studio.house.use(name) as opened:
         return isinstance(opened, EmbeddingModel)
 

@@ -50,6 +50,7 @@ async def _answered(desk: Desk, body: OllamaTextBody, ask: TextAsk | None, name:
     house, closing = desk.studio.house, closes(desk, body.keep_alive)
     chats = isinstance(body, OllamaChatBody)
     head = answers.Head(body.model, chats, desk.context.clock)
+    await desk.admit()
     if ask is None:
         await (close(house, name) if closing else opened(house, name))
         return Json(answers.empty(head, "unload" if closing else "load"))

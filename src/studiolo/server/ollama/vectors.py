@@ -69,6 +69,7 @@ async def _vectors(
     """The vectors of ``texts``, how many tokens they have, and how long opening the model took."""
     closes(desk, body.keep_alive)
     name = desk.model(plain(body.model), encoder=True)
+    await desk.admit()
     load = await opened(desk.studio.house, name) or 0.0
     if not texts:
         return [], 0, load
