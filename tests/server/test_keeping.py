@@ -96,6 +96,9 @@ def test_what_was_asked_in_openais_words() -> None:
     assert prompt_of(TextAsk("m", SAID, tools=tools)) == {"messages": SAID, "tools": tools}
     assert prompt_of(TextAsk("m", prompt="a", suffix="b")) == {"prompt": "a", "suffix": "b"}
     assert prompt_of(TextAsk("m", prompt=(1, 2))) == {"prompt": [1, 2]}
+    assert prompt_of(TextAsk("m", prompt="a", begun=(1, 2))) == {"prompt": "a", "begun": [1, 2]}
+    begun = TextAsk("m", SAID, begun=(1, 2), begun_text="It ")
+    assert prompt_of(begun) == {"messages": SAID, "begun": "It "}
 
 
 def test_an_answer_with_its_calls() -> None:

@@ -70,6 +70,7 @@ def test_an_answer_that_is_begun_goes_on_from_what_was_counted() -> None:
 
     made, counted, read = asyncio.run(go_on(TextAsk("tiny", messages=[*SAID, begun])))
     assert made.messages == SAID
+    assert made.begun_text == "the str"
     assert counted == read
     unchanged = TextAsk("tiny", messages=SAID)
     assert asyncio.run(go_on(unchanged))[0] == unchanged

@@ -42,13 +42,16 @@ async def keep(
 
 
 def prompt_of(ask: TextAsk) -> dict[str, Any]:
-    """What was asked, in OpenAI's words."""
+    """What was asked, in OpenAI's words; and what of the answer was ``begun`` already."""
+    begun: dict[str, Any] = {}
+    if ask.begun:
+        begun["begun"] = list(ask.begun) if ask.begun_text is None else ask.begun_text
     if ask.messages is not None:
         tools = {"tools": list(ask.tools)} if ask.tools else {}
-        return {"messages": list(ask.messages), **tools}
+        return {"messages": list(ask.messages), **tools, **begun}
     suffix = {} if ask.suffix is None else {"suffix": ask.suffix}
     prompt = ask.prompt if isinstance(ask.prompt, str) else list(ask.prompt or ())
-    return {"prompt": prompt, **suffix}
+    return {"prompt": prompt, **suffix, **begun}
 
 
 def written(choice: Choice) -> dict[str, Any]:

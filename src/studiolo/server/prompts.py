@@ -57,7 +57,7 @@ async def continued(studio: Studio, ask: TextAsk) -> TextAsk:
     messages, text = said
     async with language_model(studio, ask.model, "messages") as lm:
         begun = await asyncio.to_thread(lm.tokenizer.encode, text, add_special=False)
-    return replace(ask, messages=messages, begun=begun, tools=())
+    return replace(ask, messages=messages, begun=begun, begun_text=text, tools=())
 
 
 async def encoded(lm: LanguageModel, ask: TextAsk) -> tuple[int, ...]:

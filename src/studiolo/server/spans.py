@@ -64,6 +64,8 @@ def contents_asked(ask: TextAsk) -> dict[str, Value]:
         return {"gen_ai.input.messages": _json([{"role": "user", "parts": [_text(text)]}])}
     system = [each for each in ask.messages if each["role"] == "system"]
     others = [each for each in ask.messages if each["role"] != "system"]
+    if ask.begun_text:
+        others.append({"role": "assistant", "content": ask.begun_text})
     found: dict[str, Value] = {
         "gen_ai.input.messages": _json(
             [{"role": each["role"], "parts": _parts(each)} for each in others]

@@ -23,6 +23,7 @@ class TextAsk:
     """Text asked for: after ``messages``, or after ``prompt`` and, if given, before ``suffix``.
 
     ``begun``: token ids that the answer begins with already; what is told goes on from there.
+    ``begun_text``: what they say, where a client gave them as text.
     ``tools`` in OpenAI's form; ``tool_choice``: ``auto``, ``none``, ``required`` or a tool's name;
     ``parallel``: whether more than one call may be made. ``options`` are those of
     :meth:`LanguageModel.prepare`, ``seed`` among them if one was given.
@@ -33,6 +34,7 @@ class TextAsk:
     prompt: str | Sequence[int] | None = None
     suffix: str | None = None
     begun: Sequence[int] = ()
+    begun_text: str | None = None
     tools: Sequence[Message] = ()
     tool_choice: str = "auto"
     parallel: bool = True
