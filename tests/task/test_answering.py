@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 import studiolo
 from studiolo.errors import RequestCancelledError
-from studiolo.task.answering import Answerer
+from studiolo.task.answering import Answerer, Answers
+from studiolo.task.asking import Answer, Ended, Piece, TextAsk
+from studiolo.task.embedding import Text
 from studiolo.task.openai import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, Url
+from tests.task.openai.test_chat import Told
 
 MEMORY = 500_000_000
 SAID = [{"role": "user", "content": "the rain"}]
@@ -92,6 +96,9 @@ def test_company_changes_nothing(answerer: Answerer) -> None:
     [
         (COMPLETIONS, {"prompt": "x", "top_p": 5}, 400, "top_p: should be less than or equal to 1"),
         (COMPLETIONS, {"prompt": "x", "max_tokens": 900}, 400, "the model's context holds 128"),
+        (CHAT, {"messages": SAID, "max_completion_tokens": 900}, 400, "max_completion_tokens: 9"),
+        (RESPONSES, {"input": "x", "max_output_tokens": 900}, 400, "max_output_tokens: 9"),
+        (COMPLETIONS, {"prompt": "x", "logprobs": 1, "beams": 2}, 400, "logprobs: are not"),
         (COMPLETIONS, {"prompt": "x", "regex": "("}, 400, "regex: it cannot be enforced"),
         (COMPLETIONS, {"prompt": "x", "logit_bias": {"a": 1}}, 400, "logit_bias"),
         (COMPLETIONS, {"prompt": "x", "logit_bias": {"99999": 1}}, 400, "token id 99999"),
@@ -99,7 +106,7 @@ def test_company_changes_nothing(answerer: Answerer) -> None:
         (COMPLETIONS, {"prompt": "x", "n": True}, 400, "n: should be a valid integer"),
         (COMPLETIONS, {"prompt": "x", "stop": "\ud800"}, 400, "stop: holds half a character"),
         (CHAT, {"messages": [{"role": 5}]}, 400, "messages"),
-        (EMBEDDINGS, {"input": "a" * 100}, 400, "the model's context holds"),
+        (EMBEDDINGS, {"input": "a" * 100}, 400, "input: 102 tokens"),
         (COMPLETIONS, {"prompt": "x", "model": "nobody"}, 404, "no model is called 'nobody'"),
     ],
 )
@@ -144,6 +151,29 @@ def test_models_beyond_the_memory_are_refused_with_the_sum(tiny: str) -> None:
             ((status, body),) = ask(answerer, (COMPLETIONS, {"prompt": "x"}))
             assert status == 400
             assert "all models together may take 0.0 MB" in body["error"]["message"]
+
+
+def test_a_model_elsewhere_gets_no_seed_that_nobody_asked_for() -> None:
+    asked: list[Mapping[str, Any]] = []
+
+    @asynccontextmanager
+    async def tell(given: TextAsk) -> AsyncIterator[Answer]:
+        asked.append(given.options)
+        yield Told([Piece(0, "x"), Ended(0, "stop")])
+
+    async def embed(name: str, texts: Sequence[Text], truncate: bool) -> Any:
+        pytest.fail("nobody asks for vectors")
+
+    answers = Answers(model="near", encoder="e", tell=tell, embed=embed, elsewhere={"far"})
+
+    async def ask_both() -> None:
+        for more in ({}, {"model": "far"}, {"model": "far", "seed": 8}):
+            body = {"messages": SAID, **more}
+            status, _ = await answers.answer(CHAT, body, id="7", seed=3, created=5)
+            assert status == 200
+
+    asyncio.run(ask_both())
+    assert [each.get("seed") for each in asked] == [3, None, 8]
 
 
 def test_nothing_is_answered_after_the_end(answerer: Answerer) -> None:

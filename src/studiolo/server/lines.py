@@ -87,6 +87,7 @@ class Lines:
             encoder=self._settings.encoder,
             tell=tell,
             embed=embed,
+            elsewhere=self._house.elsewhere,
             failed=context.failed,
         )
         async with self._door:

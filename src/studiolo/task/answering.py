@@ -7,7 +7,7 @@ job. Does not know where requests come from.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
@@ -25,17 +25,22 @@ from studiolo.task.openai import responses as items
 from studiolo.task.openai.errors import body_of, status_of
 from studiolo.task.openai.fields import AskingBody, Head, parse
 from studiolo.task.openai.responses_events import told
+from studiolo.task.wording import worded
 
 Tell = Callable[[TextAsk], AbstractAsyncContextManager[Answer]]
 """As :meth:`House.tell`."""
 Embed = Callable[[str, Sequence[Text], bool], Awaitable[tuple[Sequence[Tensor], int]]]
 """Vectors and tokens of a model's name, texts, and whether to cut what is too long."""
 
+Write = Callable[[Answer], Awaitable[dict[str, Any]]]
+"""The body of an answer."""
+
 
 class Answers:
     """Answers with ``tell`` and ``embed``.
 
-    ``model``, ``encoder``: for requests that name none, to make texts and vectors. ``failed`` is
+    ``model``, ``encoder``: for requests that name none, to make texts and vectors. ``elsewhere``:
+    models that draw somewhere else, and are given no seed that nobody asked for. ``failed`` is
     shown every error that an answer tells of.
     """
 
@@ -46,18 +51,19 @@ class Answers:
         encoder: str,
         tell: Tell,
         embed: Embed,
+        elsewhere: Container[str] = (),
         failed: Callable[[Exception], object] = lambda error: None,
     ) -> None:
         self._model, self._encoder, self._tell, self._embed = model, encoder, tell, embed
-        self._failed = failed
+        self._elsewhere, self._failed = elsewhere, failed
 
     async def answer(
         self, url: Url, body: Mapping[str, Any], *, id: str, seed: int, created: int
     ) -> tuple[int, dict[str, Any]]:
         """Status and body of the answer, also of one that tells of an error.
 
-        ``seed``: for a request that has none. Raises :class:`RequestCancelledError` alone: there
-        will be no more answers.
+        ``seed``: for a request that has none. Errors name fields as the request does. Raises
+        :class:`RequestCancelledError` alone: there will be no more answers.
         """
         try:
             return 200, await self._answer(url, body, id, seed, created)
@@ -74,31 +80,38 @@ class Answers:
             wanted = parse(embeddings.EmbeddingBody, body)
             name = wanted.model or self._encoder
             texts = embeddings.texts(wanted)
-            vectors, tokens = await self._embed(name, texts, bool(wanted.truncate))
+            with worded(embeddings.names(wanted)):
+                vectors, tokens = await self._embed(name, texts, bool(wanted.truncate))
             return embeddings.whole(wanted, vectors, tokens, name)
-        ask, write = self._read(url, body, id, created)
-        ask = replace(ask, options={"seed": seed, **ask.options})
-        async with self._tell(ask) as answer:
-            return await write(answer)
+        ask, write, names = self._read(url, body, id, created)
+        if ask.model not in self._elsewhere:
+            ask = replace(ask, options={"seed": seed, **ask.options})
+        with worded(names):
+            async with self._tell(ask) as answer:
+                return await write(answer)
 
     def _read(
         self, url: Url, body: Mapping[str, Any], id: str, created: int
-    ) -> tuple[TextAsk, Callable[[Answer], Awaitable[dict[str, Any]]]]:
-        """What a request for a text asks, and what writes the answer."""
+    ) -> tuple[TextAsk, Write, Mapping[str, str]]:
+        """What a request for a text asks, what writes the answer, and its names for options."""
         if url == CHAT:
             talk = parse(chat.ChatBody, body)
             head = self._head(talk, id, created)
-            return chat.ask(talk, head.model), partial(chat.told, talk, head)
+            return chat.ask(talk, head.model), partial(chat.told, talk, head), chat.names(talk)
         if url == RESPONSES:
             asked = parse(items.ResponseBody, body)
             if asked.previous_response_id is not None or asked.store:
                 field = "store" if asked.store else "previous_response_id"
                 raise InvalidRequestError(field, "is not possible here", remedy="Leave it out.")
             head = self._head(asked, id, created)
-            return items.ask(asked, head.model), partial(told, asked, head)
+            return items.ask(asked, head.model), partial(told, asked, head), items.names(asked)
         wanted = parse(completions.CompletionBody, body)
         head = self._head(wanted, id, created)
-        return completions.ask(wanted, head.model), partial(completions.told, wanted, head)
+        return (
+            completions.ask(wanted, head.model),
+            partial(completions.told, wanted, head),
+            completions.names(wanted),
+        )
 
     def _head(self, body: AskingBody, id: str, created: int) -> Head:
         if body.stream:

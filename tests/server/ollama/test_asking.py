@@ -12,9 +12,9 @@ import studiolo
 from studiolo.errors import ContextOverflowError, InvalidRequestError
 from studiolo.server.ollama.asking import NAMES, UNSAID, chat, completion, fitted
 from studiolo.server.ollama.bodies import OllamaChatBody, OllamaGenerateBody, OllamaOptions
-from studiolo.server.wording import worded
 from studiolo.task.asking import TextAsk
 from studiolo.task.openai.fields import parse
+from studiolo.task.wording import worded
 
 
 def generated(**more: Any) -> TextAsk:

@@ -15,9 +15,9 @@ from studiolo.server.desk import Desk
 from studiolo.server.prompts import continued, encoded, language_model
 from studiolo.server.replies import Json, event
 from studiolo.server.schema import takes
-from studiolo.server.wording import worded
 from studiolo.task.asking import Answer
 from studiolo.task.openai.fields import parse
+from studiolo.task.wording import worded
 
 router = APIRouter(tags=["Anthropic"])
 

@@ -14,9 +14,9 @@ from studiolo.server.desk import Desk
 from studiolo.server.prompts import continued
 from studiolo.server.replies import Json
 from studiolo.server.schema import takes
-from studiolo.server.wording import worded
 from studiolo.task.asking import Answer, TextAsk
 from studiolo.task.openai.fields import parse
+from studiolo.task.wording import worded
 
 router = APIRouter(tags=["Bedrock"])
 

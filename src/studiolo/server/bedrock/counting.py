@@ -22,9 +22,9 @@ from studiolo.server.desk import Desk
 from studiolo.server.prompts import encoded, language_model
 from studiolo.server.replies import Json
 from studiolo.server.schema import takes
-from studiolo.server.wording import worded
 from studiolo.task.asking import TextAsk
 from studiolo.task.openai.fields import Head, parse
+from studiolo.task.wording import worded
 
 router = APIRouter(tags=["Bedrock"])
 

@@ -23,10 +23,10 @@ from studiolo.server.bedrock.prompts import tokenised
 from studiolo.server.desk import Desk
 from studiolo.server.prompts import continued
 from studiolo.server.replies import Json
-from studiolo.server.wording import worded
 from studiolo.task.asking import Answer, Ended, Event, Outcome, TextAsk
 from studiolo.task.embedding import EmbeddingModel
 from studiolo.task.openai.fields import Head, parse
+from studiolo.task.wording import worded
 
 FAMILIES = (
     Family("Anthropic's Messages", frozenset({"anthropic_version"}), Messages.read),

@@ -16,10 +16,10 @@ from studiolo.server.ollama.opening import Closing, close, closes, opened
 from studiolo.server.prompts import continued, language_model
 from studiolo.server.replies import Json
 from studiolo.server.schema import takes
-from studiolo.server.wording import worded
 from studiolo.task.asking import TextAsk
 from studiolo.task.openai.errors import told
 from studiolo.task.openai.fields import parse
+from studiolo.task.wording import worded
 
 router = APIRouter(tags=["Ollama"])
 

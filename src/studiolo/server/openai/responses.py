@@ -21,11 +21,11 @@ from studiolo.server.openai import paging
 from studiolo.server.openai.texts import told
 from studiolo.server.replies import Json, event
 from studiolo.server.schema import takes
-from studiolo.server.wording import worded
 from studiolo.task.asking import Answer, Message
 from studiolo.task.openai import responses
 from studiolo.task.openai.fields import Head, parse, receipt_of
 from studiolo.task.openai.responses_events import Writer
+from studiolo.task.wording import worded
 
 router = APIRouter(tags=["OpenAI"])
 UNSTORED = "Responses are stored where the server is told to keep contents."

@@ -11,11 +11,11 @@ from starlette.responses import Response
 from studiolo.server.desk import Desk
 from studiolo.server.replies import Json, event
 from studiolo.server.schema import takes
-from studiolo.server.wording import worded
 from studiolo.task.asking import Answer, TextAsk
 from studiolo.task.openai import chat, completions, embeddings
 from studiolo.task.openai.errors import body_of
 from studiolo.task.openai.fields import Head, TextBody, parse
+from studiolo.task.wording import worded
 
 T = TypeVar("T")
 router = APIRouter(tags=["OpenAI"])

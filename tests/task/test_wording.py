@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from studiolo.errors import ContextOverflowError, InvalidRequestError, UnknownModelError
-from studiolo.server.wording import worded
 from studiolo.task.openai.errors import told
+from studiolo.task.wording import worded
 
 
 def test_a_field_has_the_clients_name() -> None:

@@ -1,6 +1,6 @@
 """Errors in the words of a dialect: a field is named as the client wrote it.
 
-Below the server a setting has one name; each dialect has its own for it, and an error that names
+Inside a setting has one name; each dialect has its own for it, and an error that names
 another than the client's would send it looking.
 """
 
