@@ -182,7 +182,7 @@ def test_a_client_that_leaves_ends_its_request_at_the_next_step(
         eventually(lambda: small.jobs == 0)
     (entry,) = [each for each in small.entries() if each.id not in known]
     assert (entry.status, entry.error) == (499, "ClientDisconnect")
-    assert entry.prompt_tokens == 1
+    assert entry.prompt_tokens == min(entry.completion_tokens, 1)  # which are read by then
     assert entry.completion_tokens <= steps + 1
     assert entry.completion_tokens > 0 or not (stream and steps)
     assert entry.finish_reason is None
@@ -279,13 +279,13 @@ class Elsewhere:
 
     @property
     def outcome(self) -> Outcome:
-        raise RuntimeError("there is none yet")
+        return Outcome(5, 0, 1, None, 0.5)
 
     def receipt(self) -> None:
         return None
 
 
-def test_an_answer_that_breaks_off_is_counted_as_far_as_it_was_seen(small: Served) -> None:
+def test_an_answer_that_breaks_off_is_charged_what_it_took(small: Served) -> None:
     made = desk(small)
     made.model("tiny")
 

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 
 import studiolo
 from studiolo.errors import InvalidRequestError, RequestCancelledError
+from studiolo.family.autoregressive import TokenSample
 from studiolo.modality.text.tools import ToolCall
 from studiolo.runtime.engine import Engine
 from studiolo.runtime.scheduler import Pace
+from studiolo.runtime.ticket import Ticket
+from studiolo.sampler.decoding import generator
 from studiolo.task.asking import (
     Called,
     Choice,
@@ -172,6 +175,59 @@ def test_the_events_joined_are_what_the_model_says(
     assert (usage.weights, usage.engine) == (lm.bundle.digest, lm.model.network.identity)
 
 
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("after", [0, 1, 5])
+def test_an_answer_that_breaks_off_took_what_was_read_and_made(
+    lm: studiolo.LanguageModel, n: int, after: int
+) -> None:
+    options = {"max_tokens": 100, "ignore_eos": True, "seed": 5, "n": n}
+    ask = TextAsk("m", prompt="the cat sat", options=options)
+    room, length = Room(lm), len(lm.tokenizer.encode("the cat sat"))
+
+    async def leave(answer: LocalAnswer) -> None:
+        heard = aiter(answer)
+        for _ in range(after):
+            await anext(heard)
+        await heard.aclose()  # type: ignore[attr-defined]
+
+    with room.engine, ExitStack() as held:
+        answer = room.tell(ask, held)
+        asyncio.run(leave(answer))
+        held.close()
+        ends = [ended(ticket) for ticket in answer._tickets]
+        took = answer.outcome
+    assert took.completion_tokens == sum(len(each.tokens) for each in ends if each is not None)
+    assert took.prompt_tokens == (0 if all(each is None for each in ends) else length)
+    assert took.completion_tokens >= (after > 0)
+    assert took.seconds >= (took.seconds_to_first or 0)
+    assert took.weights
+    with pytest.raises(RuntimeError, match="no receipt"):
+        answer.receipt()
+
+
+def ended(ticket: Ticket[TokenSample]) -> TokenSample | None:
+    """What there was in the end; None if it was cancelled before it was begun."""
+    try:
+        return ticket.result(60)
+    except RequestCancelledError as cut:
+        return cut.sample if isinstance(cut.sample, TokenSample) else None
+
+
+def test_what_beams_have_taken_so_far_is_known_too(lm: studiolo.LanguageModel) -> None:
+    options = {"beams": 3, "n": 2, "max_tokens": 9, "ignore_eos": True}
+    ask = TextAsk("m", prompt=[5, 6, 7, 8], options=options)
+    telling = prepared(lm, ask)
+    listener = Listener(lm, telling, 0, ask)
+    progress = lm.model.begin(telling.request, generator(1))
+    for grant in (3, 1):
+        lm.model.advance([progress], [grant])
+        listener(progress)
+        assert (listener.read, listener.made) == ((3, 0) if grant == 3 else (4, 2))
+    lm.model.advance([progress], [progress.demand])
+    listener(progress)
+    assert (listener.read, listener.made) == (4, 4)
+
+
 def test_each_sample_ends_once_and_last(lm: studiolo.LanguageModel) -> None:
     events, _ = told(lm, prompt="the", options={"n": 5, "max_tokens": 9, "seed": 1})
     for i in range(5):
@@ -188,7 +244,7 @@ def test_the_order_of_text_and_calls_is_theirs_however_many_tokens_a_step_makes(
     model = writer(lm, text, invariant=invariant)
     options = {"seed": 3, "log_probs": 0, "max_tokens": 1000}
     ask: dict[str, Any] = {"messages": SAID, "tools": TOOLS, "options": options}
-    events, _ = told(model, Pace(budget=budget), **ask)
+    events, _ = told(model, Pace(budget=budget, long=budget), **ask)
     now = ToolCall("now", {})
     assert shown(events) == [
         "Let me see.\n", LOOK, "and then ", now, now, ".  Well, " + "well, well, " * 9, now,
@@ -390,7 +446,7 @@ def test_an_error_in_one_sample_ends_the_others(lm: studiolo.LanguageModel) -> N
                 with pytest.raises((RequestCancelledError, studiolo.StudioloError)):
                     await ticket
             with pytest.raises(RuntimeError, match="before its events are over"):
-                _ = answer.outcome
+                answer.receipt()
             return [ticket.done for ticket in answer._tickets]
 
     with room.engine:

@@ -7,7 +7,6 @@ become bytes. A client that goes away before its answer is done cancels it at th
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
@@ -205,7 +204,7 @@ class _Seen(Relay):
         super().__init__(answer)
         self._desk, self._ask, self._notes = desk, ask, notes
         self._events: AsyncIterator[Event] | None = None
-        self._begun, self._seen, self._whole = time.perf_counter(), 0, False
+        self._whole = False
 
     def __aiter__(self) -> AsyncIterator[Event]:
         self._events = self._heard()
@@ -216,7 +215,6 @@ class _Seen(Relay):
         reasons, choices, events = set(), Choices(), aiter(self._answer)
         async with ending(events):
             async for event in events:
-                self._seen += 1
                 if isinstance(event, Ended):
                     reasons.add(event.reason)
                 if contents.policy.contents:
@@ -228,13 +226,12 @@ class _Seen(Relay):
         await keep(contents, context, self._ask, choices.made, self._answer, notes)
 
     async def close(self) -> None:
-        """Let no more come. What broke off counts as many tokens as there were events, at least."""
+        """Let no more come, and charge an answer that broke off what it took."""
         if self._events is not None:
             async with ending(self._events):
                 pass
         if not self._whole:
-            seconds = time.perf_counter() - self._begun
-            self._desk.count(Outcome(self.prompt_tokens, 0, self._seen, None, seconds))
+            self._desk.count(self._answer.outcome)
 
 
 def _too_large(limit: int) -> TooLargeError:

@@ -97,7 +97,7 @@ Event = Piece | Called | Ended
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an answer took, known when its events are over; times in seconds.
+    """What an answer took, or has taken so far; times in seconds.
 
     ``cached_tokens``: those of the prompt that were known already. ``weights``: the model's digest,
     ``engine``: what computed it; both are empty for a model elsewhere.
@@ -113,7 +113,7 @@ class Outcome:
 
 
 class Answer(Protocol):
-    """An answer under way. Iterate once for its events; ``outcome`` is there afterwards."""
+    """An answer under way. Iterate once for its events."""
 
     def __aiter__(self) -> AsyncIterator[Event]:
         """The events, as they come."""
@@ -128,10 +128,13 @@ class Answer(Protocol):
 
     @property
     def outcome(self) -> Outcome:
-        """What it took."""
+        """What it took; while events are left, or if they broke off, what it took so far."""
 
     def receipt(self) -> Receipt | None:
-        """Enough to make the answer again, to the bit; None of a model elsewhere."""
+        """Once its events are over, enough to make the answer again, to the bit.
+
+        None of a model elsewhere.
+        """
 
 
 class Relay:

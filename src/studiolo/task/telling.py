@@ -115,7 +115,11 @@ def _begun(lm: LanguageModel, ask: TextAsk) -> list[int]:
 
 
 class Listener:
-    """What is new of one sample after each step, as events."""
+    """What is new of one sample after each step, as events.
+
+    Of the steps so far: ``read``, tokens of the prompt, of which ``known`` were known already;
+    ``made``, new tokens; ``first``: when the first of them came.
+    """
 
     def __init__(self, lm: LanguageModel, telling: Telling, index: int, ask: TextAsk) -> None:
         self._telling, self._tokenizer, self.index = telling, lm.tokenizer, index
@@ -127,16 +131,29 @@ class Listener:
             self._closing = closing if closing not in _stops(ask) else None
         self._parallel = ask.parallel
         self._scored = self._called = 0
+        self.read = self.known = self.made = 0
         self.first: float | None = None
 
     def __call__(self, progress: Progress) -> list[Event] | None:
         """By the engine's thread, after a step."""
-        if self.first is None and len(progress.preview()):
+        self._count(progress)
+        if self.first is None and self.made:
             self.first = time.perf_counter()
         if not isinstance(progress, SampleProgress):
             return None
         text = self._telling.hear(self.index, progress)
         return self._read(text, progress.choices or ()) or None
+
+    def _count(self, progress: Progress) -> None:
+        if not progress.rows:  # a search that is over
+            return
+        row, request = progress.rows[0], progress.request
+        unread = 0 if row.prompt is None else len(row.pending)
+        self.read, self.known = len(request.prompt) - unread, progress.known
+        if isinstance(progress, SampleProgress):
+            self.made = len(progress.preview())
+        else:
+            self.made = request.best * len(progress.histories[0].generated)
 
     def last(self, sample: TokenSample) -> list[Event]:
         """What is left to say once the sample is complete."""
@@ -232,10 +249,9 @@ class LocalAnswer:
             if len(samples) < len(self._tickets):  # what one sample came to ends the others
                 for ticket in self._tickets:
                     ticket.cancel()
-        firsts = [each.first for each in self._listeners if each.first is not None]
         self._generation = made = self._telling.whole(
             [samples[i] for i in range(len(samples))],
-            min(firsts) - self._started if firsts else None,
+            self._seconds_to_first(),
             time.perf_counter() - self._started,
         )
         # The first sample that read the prompt may have let the others know it.
@@ -248,27 +264,37 @@ class LocalAnswer:
 
     @property
     def outcome(self) -> Outcome:
-        """What it took."""
-        usage = self._made.usage
+        """What it took; of one that is not over, the tokens read and made up to its last step."""
+        named = self._lm.bundle.digest, self._lm.model.network.identity
+        if self._generation is None:
+            heard = self._listeners
+            return Outcome(
+                max(each.read for each in heard),
+                min(each.known for each in heard),
+                sum(each.made for each in heard),
+                self._seconds_to_first(),
+                time.perf_counter() - self._started,
+                *named,
+            )
+        usage = self._generation.usage
         return Outcome(
             usage.prompt_tokens,
             self._cached,
             usage.completion_tokens,
             usage.seconds_to_first_token,
             usage.seconds,
-            self._lm.bundle.digest,
-            self._lm.model.network.identity,
+            *named,
         )
 
     def receipt(self) -> Receipt:
         """Enough to make the answer again, to the bit."""
-        return self._lm.receipt(self._made)
-
-    @property
-    def _made(self) -> Generation:
         if self._generation is None:
-            raise RuntimeError("an answer has no outcome before its events are over")
-        return self._generation
+            raise RuntimeError("an answer has no receipt before its events are over")
+        return self._lm.receipt(self._generation)
+
+    def _seconds_to_first(self) -> float | None:
+        firsts = [each.first for each in self._listeners if each.first is not None]
+        return min(firsts) - self._started if firsts else None
 
 
 async def _followed(

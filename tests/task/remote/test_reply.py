@@ -47,6 +47,23 @@ def test_what_the_upstream_says_counts() -> None:
     assert answered.receipt() is None
 
 
+def test_what_broke_off_is_what_was_said_so_far() -> None:
+    made = answer(Piece(0, "twelve bytes"), *WHOLE, tally=Tally(7, 3, 20))
+    made._reader.tally.completion = 1  # as Anthropic begins
+
+    async def leave() -> None:
+        await made.begin()
+        assert made.outcome.completion_tokens == 1
+        await anext(aiter(made))
+        await made.aclose()
+
+    asyncio.run(leave())
+    took = made.outcome
+    assert (took.prompt_tokens, took.completion_tokens) == (3, 3)
+    assert took.seconds_to_first is not None
+    assert took.seconds > took.seconds_to_first
+
+
 def test_what_it_does_not_say_is_estimated() -> None:
     took = outcome(answer(*WHOLE, tally=Tally(None, 9, None)))
     assert (took.prompt_tokens, took.cached_tokens, took.completion_tokens) == (3, 3, 1)

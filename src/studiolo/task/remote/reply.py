@@ -25,7 +25,7 @@ class RemoteAnswer:
         self._events, self._reader, self._asked, self._started = events, reader, asked, started
         self._first: Event | None = None
         self._seconds_to_first: float | None = None
-        self._seconds = 0.0
+        self._seconds: float | None = None
         self._said = 0
 
     async def begin(self) -> None:
@@ -59,11 +59,15 @@ class RemoteAnswer:
 
     @property
     def outcome(self) -> Outcome:
-        """What it took."""
+        """What it took, as the upstream says; before it has, an estimate of what it said."""
         tally: Tally = self._reader.tally
-        made = -(-self._said // BYTES) if tally.completion is None else tally.completion
+        made, seconds = tally.completion, self._seconds
+        if made is None or seconds is None:  # some count what is yet to come as one
+            made = max(made or 0, -(-self._said // BYTES))
+        if seconds is None:
+            seconds = time.perf_counter() - self._started
         cached = min(tally.cached, self.prompt_tokens)
-        return Outcome(self.prompt_tokens, cached, made, self._seconds_to_first, self._seconds)
+        return Outcome(self.prompt_tokens, cached, made, self._seconds_to_first, seconds)
 
     def receipt(self) -> None:
         """None: it cannot be made again here."""
