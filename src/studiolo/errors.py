@@ -95,9 +95,13 @@ class UnknownModelError(StudioloError):
 class LicenceNotAcceptedError(StudioloError):
     """The model's terms must be accepted by the user before it is fetched."""
 
+    status = 409
+
 
 class SourceError(StudioloError):
     """A model's source could not deliver: unreachable, refused, or not there."""
+
+    status = 502
 
 
 class ChecksumError(SourceError):
@@ -116,6 +120,19 @@ class UnsupportedModelError(StudioloError):
     """The file is sound, but this architecture or feature is not supported."""
 
     status = 400
+
+
+class RecordsError(StudioloError):
+    """The records cannot be reached, read or written.
+
+    ``refused``: the database is well and will not have this row, now or later.
+    """
+
+    status = 503
+
+    def __init__(self, message: str, *, remedy: str | None = None, refused: bool = False) -> None:
+        self.refused = refused
+        super().__init__(message, remedy=remedy)
 
 
 class ReplayError(StudioloError):

@@ -22,11 +22,11 @@ from studiolo.errors import (
     MalformedFileError,
     MissingExtraError,
     NoSpaceError,
+    RecordsError,
     StudioloError,
 )
 from studiolo.record import migrations
 from studiolo.record.database import Database
-from studiolo.record.fault import RecordsError
 from studiolo.record.tables import files, keys, metadata
 from tests.databases import ENCODED, PASSWORD, Fresh, Postgres
 

@@ -7,8 +7,8 @@ from psycopg import errors as postgres
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from studiolo.errors import BusyError, MalformedFileError, NoSpaceError, StudioloError
-from studiolo.record.fault import RecordsError, told
+from studiolo.errors import BusyError, MalformedFileError, NoSpaceError, RecordsError, StudioloError
+from studiolo.record.fault import told
 from studiolo.record.location import Location
 
 SERVER = Location.of("postgresql://u:secret@host/db")

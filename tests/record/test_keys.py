@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from studiolo.errors import InvalidRequestError, NotFoundError
+from studiolo.errors import InvalidRequestError, NotFoundError, RecordsError
 from studiolo.record import tables
 from studiolo.record.database import Database
-from studiolo.record.fault import RecordsError
 from studiolo.record.grant import Budget, Key, Limits
 from studiolo.record.keys import Keys
 from studiolo.record.recent import FRESH

@@ -228,8 +228,8 @@ def test_a_server_may_go_and_come_back(postgres: Postgres) -> None:
 def test_a_commit_without_an_answer_is_made_again_without_harm(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from studiolo.errors import RecordsError
     from studiolo.record import writer
-    from studiolo.record.fault import RecordsError
 
     monkeypatch.setattr(writer, "BACKOFF", (0.001, 0.01))
     ledger = Ledger(database)
@@ -256,7 +256,7 @@ def test_a_commit_without_an_answer_is_made_again_without_harm(
 def test_what_cannot_be_written_in_the_end_is_in_the_log(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from studiolo.record.fault import RecordsError
+    from studiolo.errors import RecordsError
 
     ledger = Ledger(database)
 

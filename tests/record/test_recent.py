@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from studiolo.errors import InvalidRequestError
-from studiolo.record.fault import RecordsError
+from studiolo.errors import InvalidRequestError, RecordsError
 from studiolo.record.recent import FRESH, ROOM, STALE, Recent
 
 

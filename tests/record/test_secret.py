@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studiolo.errors import InvalidRequestError, MalformedFileError
+from studiolo.errors import InvalidRequestError, MalformedFileError, RecordsError
 from studiolo.record import secret as module
-from studiolo.record.fault import RecordsError
 from studiolo.record.secret import (
     AwsCredentials,
     Secret,

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from studiolo.errors import InvalidRequestError, StudioloError
+from studiolo.errors import InvalidRequestError, RecordsError, StudioloError
 from studiolo.record.database import Database
-from studiolo.record.fault import RecordsError
 from studiolo.record.journal import draft_of
 from studiolo.record.keys import Keys
 from studiolo.record.uploads import GRACE, Upload, Uploads

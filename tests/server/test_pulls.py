@@ -11,10 +11,10 @@ from studiolo.bundle import store
 from studiolo.bundle.landing import Progress, PullEvent
 from studiolo.errors import (
     BusyError,
-    ConflictError,
     InvalidRequestError,
+    LicenceNotAcceptedError,
+    SourceError,
     UnknownModelError,
-    UpstreamError,
 )
 from studiolo.server.pulls import AT_ONCE, Pull, Pulls, pullable
 from tests.bundle.serving import FILE, catalogue, closed_port, noise, serve, url_source
@@ -54,12 +54,12 @@ def test_what_goes_wrong_is_told(home: Path) -> None:
         asyncio.run(followed("nobody", Pulls()))
     catalogue(home, {FILE: b"x"}, url_source(f"http://127.0.0.1:{closed_port()}"))
     pulls = Pulls()
-    with pytest.raises(UpstreamError, match="could not be fetched"):
+    with pytest.raises(SourceError, match="could not be fetched"):
         asyncio.run(followed("toy", pulls))
     assert pulls.under_way == 0
     terms = '[models.toy.terms]\nurl = "https://x.example"\nsummary = "Be kind."\n'
     catalogue(home, {FILE: b"x"}, url_source("http://127.0.0.1:1"), extra=terms)
-    with pytest.raises(ConflictError, match=r"Be kind\."):
+    with pytest.raises(LicenceNotAcceptedError, match=r"Be kind\."):
         asyncio.run(followed("toy", pulls))
 
 

@@ -24,9 +24,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from studiolo.errors import BusyError, InvalidRequestError, MissingExtraError
+from studiolo.errors import BusyError, InvalidRequestError, MissingExtraError, RecordsError
 from studiolo.record import migrations
-from studiolo.record.fault import RecordsError, told
+from studiolo.record.fault import told
 from studiolo.record.location import Location
 
 PATIENCE = 10

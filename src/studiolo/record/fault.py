@@ -11,7 +11,13 @@ from __future__ import annotations
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from studiolo.errors import BusyError, MalformedFileError, NoSpaceError, StudioloError
+from studiolo.errors import (
+    BusyError,
+    MalformedFileError,
+    NoSpaceError,
+    RecordsError,
+    StudioloError,
+)
 from studiolo.record.location import Location
 
 BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED", "40001", "40P01", "55P03", "53300", "57P03")
@@ -19,19 +25,6 @@ FULL = ("SQLITE_FULL", "53100")
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "XX001", "XX002")
 REFUSED = ("SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "22", "23")
 """The beginnings of SQLite's error names and PostgreSQL's SQLSTATEs; the last: of a bad row."""
-
-
-class RecordsError(StudioloError):
-    """The records cannot be reached, read or written.
-
-    ``refused``: the database is well and will not have this row, now or later.
-    """
-
-    status = 503
-
-    def __init__(self, message: str, *, remedy: str | None = None, refused: bool = False) -> None:
-        self.refused = refused
-        super().__init__(message, remedy=remedy)
 
 
 def told(error: DBAPIError | PoolTimeout, where: Location) -> StudioloError:

@@ -23,9 +23,8 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import case, func, select
 
-from studiolo.errors import InvalidRequestError
+from studiolo.errors import InvalidRequestError, RecordsError
 from studiolo.record.database import Database
-from studiolo.record.fault import RecordsError
 from studiolo.record.paging import page, visible
 from studiolo.record.tables import printable, requests
 from studiolo.record.writer import ROOM, Writer

@@ -14,8 +14,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from studiolo.errors import BusyError
-from studiolo.record.fault import RecordsError
+from studiolo.errors import BusyError, RecordsError
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")

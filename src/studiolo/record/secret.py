@@ -26,8 +26,7 @@ from pathlib import Path
 from typing import Self
 
 from studiolo.bundle.store import home
-from studiolo.errors import InvalidRequestError, MalformedFileError
-from studiolo.record.fault import RecordsError
+from studiolo.errors import InvalidRequestError, MalformedFileError, RecordsError
 from studiolo.record.journal import force_directory
 
 PREFIX = "sk-studiolo-"

@@ -23,9 +23,8 @@ from pathlib import Path
 from sqlalchemy import Connection, delete, func, or_, select, update
 
 from studiolo.bundle.store import home
-from studiolo.errors import InvalidRequestError, NoSpaceError
+from studiolo.errors import InvalidRequestError, NoSpaceError, RecordsError
 from studiolo.record.database import Database
-from studiolo.record.fault import RecordsError
 from studiolo.record.journal import draft_of, replace_file
 from studiolo.record.paging import page, visible
 from studiolo.record.tables import files, keys, printable

@@ -33,11 +33,11 @@ from studiolo.errors import (
     InvalidRequestError,
     MalformedFileError,
     PermissionDeniedError,
+    RecordsError,
     RequestCancelledError,
     StudioloError,
 )
 from studiolo.record.batches import LEASE, Batch, Status
-from studiolo.record.fault import RecordsError
 from studiolo.record.grant import Key
 from studiolo.record.records import Records
 from studiolo.server.claims import INPUT, RESULTS, Claims, clear, take_in

@@ -15,8 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from studiolo.errors import BusyError, PermissionDeniedError, RequestCancelledError
-from studiolo.record.fault import RecordsError
+from studiolo.errors import BusyError, PermissionDeniedError, RecordsError, RequestCancelledError
 from studiolo.record.grant import Key
 from studiolo.record.receipt import Receipt
 from studiolo.record.records import Records

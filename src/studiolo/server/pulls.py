@@ -15,15 +15,7 @@ from studiolo.bundle import address
 from studiolo.bundle.landing import Progress, PullEvent
 from studiolo.bundle.pull import pull
 from studiolo.bundle.store import Bundle
-from studiolo.errors import (
-    BusyError,
-    ConflictError,
-    InvalidRequestError,
-    LicenceNotAcceptedError,
-    RequestCancelledError,
-    SourceError,
-    UpstreamError,
-)
+from studiolo.errors import BusyError, InvalidRequestError, RequestCancelledError
 from studiolo.server.management.apart import apart
 
 AT_ONCE = 2
@@ -55,9 +47,8 @@ class Pull:
     """Begins at once, unless ``pulls`` are too many, which raises :class:`BusyError`.
 
     ``what``: as of :func:`pullable`; ``name``: what to call it here. Iterate once for what happens
-    until the model is here, which raises what :func:`studiolo.bundle.pull.pull` does, but
-    :class:`ConflictError` for terms that are not accepted and :class:`UpstreamError` where no
-    source delivers; ending that lets the pull go. ``bundle`` is there afterwards.
+    until the model is here, which raises what :func:`studiolo.bundle.pull.pull` does; ending that
+    lets the pull go. ``bundle`` is there afterwards.
     """
 
     def __init__(
@@ -97,17 +88,7 @@ class Pull:
 
     def _run(self) -> Bundle:
         """In a thread of its own."""
-        try:
-            return pull(
-                self._what,
-                name=self._name,
-                accept_licence=self._accepted,
-                report=self._report,
-            )
-        except LicenceNotAcceptedError as error:
-            raise ConflictError(error.message, remedy=error.remedy) from None
-        except SourceError as error:
-            raise UpstreamError(error.message, remedy=error.remedy) from None
+        return pull(self._what, name=self._name, accept_licence=self._accepted, report=self._report)
 
     def _report(self, event: PullEvent) -> None:
         if self._stopped:

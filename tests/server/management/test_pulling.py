@@ -78,7 +78,7 @@ def test_what_fails_at_once_is_an_answer_and_later_an_event(own: Served, home: P
     http = own.http()
     catalogue(home, {FILE: CONTENT}, url_source(f"http://127.0.0.1:{closed_port()}"))
     status, error = refused(http, model="toy")
-    assert (status, error["code"]) == (502, "UpstreamError")
+    assert (status, error["code"]) == (502, "SourceError")
     with serve({FILE: CONTENT}, mood="lying") as site:
         catalogue(home, {FILE: CONTENT}, url_source(site.address))
         *_, last = pull(http, model="toy")

@@ -12,7 +12,7 @@ import threading
 
 from sqlalchemy import Connection, Text, column, inspect, select, table, text
 
-from studiolo.record.fault import RecordsError
+from studiolo.errors import RecordsError
 
 HEAD = "0001"
 VERSION_TABLE = "studiolo_version"

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from studiolo.bundle import address
 from studiolo.bundle.landing import Note, PullEvent
 from studiolo.bundle.manifest import checked_name
-from studiolo.errors import ConflictError, InvalidRequestError
+from studiolo.errors import InvalidRequestError, LicenceNotAcceptedError
 from studiolo.server.desk import Desk
 from studiolo.server.management.models import allow, told
 from studiolo.server.pulls import Pull, Pulls, pullable
@@ -57,8 +57,9 @@ async def pull_model(request: Request) -> Response:
 
     try:
         first = await desk.unless_gone(anext(happening, None))
-    except ConflictError as error:
-        raise ConflictError(error.message, remedy="Accept them with accept_licence.") from None
+    except LicenceNotAcceptedError as error:
+        remedy = "Accept them with accept_licence."
+        raise LicenceNotAcceptedError(error.message, remedy=remedy) from None
     except BaseException:
         pulling.stop()
         raise
