@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -37,6 +38,17 @@ PLAIN, DEEP = made("plain", "/"), made("deep", "/api/", "/v1/messages")
 def test_an_address_belongs_to_the_longest_prefix(path: str, name: str) -> None:
     for dialects in ((PLAIN, DEEP), (DEEP, PLAIN)):
         assert dialect_of(path, dialects).name == name
+
+
+def test_a_shared_address_belongs_to_whose_sign_it_has() -> None:
+    sharing = replace(DEEP, shared=("/v1/models",), sign="deep-version")
+    for dialects in ((PLAIN, sharing), (sharing, PLAIN)):
+        for path in ("/v1/models", "/v1/models/x"):
+            assert dialect_of(path, dialects).name == "plain"
+            assert dialect_of(path, dialects, {"other"}).name == "plain"
+            assert dialect_of(path, dialects, {"deep-version"}).name == "deep"
+        assert dialect_of("/v1/files", dialects, {"deep-version"}).name == "plain"
+    assert dialect_of("/x", (PLAIN, DEEP), {""}).name == "plain"
 
 
 def test_ours_leave_no_address_out() -> None:

@@ -112,7 +112,8 @@ def build(studio: Studio) -> FastAPI:
 async def _refused(request: Request, error: Exception) -> Response:
     context = context_of(request)
     context.failed(error)
-    return dialect_of(request.url.path, DIALECTS).refusal(error, context.id)
+    dialect = dialect_of(request.url.path, DIALECTS, request.headers)
+    return dialect.refusal(error, context.id)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

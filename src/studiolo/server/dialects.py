@@ -7,7 +7,7 @@ reception before it, or the framework that knows no such address.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,8 +30,10 @@ class MethodError(StudioloError):
 class Dialect:
     """How one family of clients is spoken to.
 
-    ``prefixes``: of its addresses. ``body``: of an error, given the request's id. ``headers``: of
-    every answer, given the request's id. ``error_headers``: of an error, beside those.
+    ``prefixes``: of its addresses; ``shared``: of those that are its own for requests with the
+    header ``sign``, and otherwise another's. ``body``: of an error, given the request's id.
+    ``headers``: of every answer, given the request's id. ``error_headers``: of an error, beside
+    those.
 
     What is known of its answers stands in the OpenAPI document: ``answers``, JSON schemas by method
     and address (``GET /v1/models``); ``error``, that of an error; ``streams``, the type of streams.
@@ -45,6 +47,8 @@ class Dialect:
     answers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
     streams: str = "text/event-stream"
+    shared: tuple[str, ...] = ()
+    sign: str = ""
 
     def refusal(self, error: Exception, request: str) -> Json:
         """The answer that tells of ``error``."""
@@ -58,16 +62,17 @@ class Dialect:
         return Json(self.body(error, request), status_of(error), headers)
 
 
-def dialect_of(path: str, dialects: Sequence[Dialect]) -> Dialect:
+def dialect_of(path: str, dialects: Sequence[Dialect], headers: Container[str] = ()) -> Dialect:
     """That with the longest prefix of ``path``; one of ``dialects`` has the prefix ``/``.
 
-    What is no path (``OPTIONS *``, say) belongs to that one too.
+    ``headers``: names of those that the request has, by which a shared address is told apart. What
+    is no path (``OPTIONS *``, say) belongs to the one of ``/``.
     """
     path = path if path.startswith("/") else "/"
     fitting = [
         (len(prefix), i)
         for i, dialect in enumerate(dialects)
-        for prefix in dialect.prefixes
+        for prefix in dialect.prefixes + (dialect.shared if dialect.sign in headers else ())
         if path.startswith(prefix)
     ]
     return dialects[max(fitting)[1]]

@@ -60,7 +60,7 @@ class Reception:
             await self._app(scope, receive, send)
             return
         path: str = scope["path"]
-        dialect = dialect_of(path, self._dialects)
+        dialect = dialect_of(path, self._dialects, Headers(scope=scope))
         context = Context(_address(scope), dialect.name)
         scope["studiolo"] = context
         begun = False

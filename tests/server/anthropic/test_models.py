@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 
 import anthropic
 import pytest
 
-from tests.server.serving import Served
+from tests.server.serving import Served, serving
 
 
 def test_models_are_listed(client: anthropic.Anthropic) -> None:
@@ -44,6 +45,26 @@ def test_what_is_wrong_is_named(client: anthropic.Anthropic) -> None:
         client.models.list(limit=0)
     with pytest.raises(anthropic.BadRequestError, match="after_id: 'nobody' is no model's name"):
         client.models.list(after_id="nobody")
+
+
+def test_who_may_not_hears_it_in_his_own_words(tiny_home: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "records.db") as guarded:
+        keys = guarded.studio.records.keys
+        watcher = keys.create(name="n", scopes=("usage",)).secret
+        for key, status, kind in (
+            ("none", 401, "authentication_error"),
+            (watcher, 403, "permission_error"),
+        ):
+            with (
+                anthropic.Anthropic(base_url=guarded.url, api_key=key, max_retries=0) as client,
+                pytest.raises(anthropic.APIStatusError) as refused,
+            ):
+                client.models.list()
+            assert (refused.value.status_code, refused.value.type) == (status, kind)
+            assert guarded.entry(refused.value.request_id).dialect == "anthropic"
+            answer = guarded.http(headers={"x-api-key": key}).get("/v1/models")
+            assert answer.json()["error"]["type"] == kind
+            assert "type" not in answer.json()
 
 
 def test_other_clients_see_openais_list(served: Served) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from studiolo.server.anthropic.errors import Anthropic, body_of
 from studiolo.server.anthropic.shapes import ANSWERS, ERROR
 
+VERSION = "anthropic-version"
+"""The header that every request of an Anthropic client has."""
 ANTHROPIC = Anthropic(
     name="anthropic",
     prefixes=("/v1/messages",),
@@ -16,4 +18,6 @@ ANTHROPIC = Anthropic(
     headers=lambda request: {"request-id": request},
     answers=ANSWERS,
     error=ERROR,
+    shared=("/v1/models",),
+    sign=VERSION,
 )

@@ -14,29 +14,16 @@ from fastapi import Request
 from starlette.responses import Response
 
 from studiolo.bundle import store
-from studiolo.errors import InvalidRequestError, StudioloError, UnknownModelError
-from studiolo.server.anthropic import ANTHROPIC
-from studiolo.server.desk import Desk, whole_number
+from studiolo.errors import InvalidRequestError, UnknownModelError
+from studiolo.server.desk import whole_number
 from studiolo.server.replies import Json
-
-HEADER = "anthropic-version"
-"""Every request of an Anthropic client has it."""
 
 
 async def answer(
     request: Request, usable: list[tuple[str, int, str]], model: str | None
 ) -> Response:
     """All models of ``usable`` (name, since when, whose), a page of them, or ``model`` alone."""
-    desk = Desk(request)
-    try:
-        told = await asyncio.to_thread(_told, request, usable, model)
-    except StudioloError as error:
-        desk.context.error = type(error).__name__
-        reply = ANTHROPIC.refusal(error, desk.context.id)
-    else:
-        reply = Json(told)
-    reply.headers.update(ANTHROPIC.headers(desk.context.id))
-    return reply
+    return Json(await asyncio.to_thread(_told, request, usable, model))
 
 
 def _told(

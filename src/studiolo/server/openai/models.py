@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from studiolo.errors import UnknownModelError
+from studiolo.server.anthropic import VERSION
 from studiolo.server.anthropic import models as anthropic
 from studiolo.server.desk import Desk
 from studiolo.server.replies import Json
@@ -19,7 +20,7 @@ router = APIRouter(tags=["OpenAI"])
 async def list_models(request: Request) -> Response:
     """The models that the caller may use."""
     usable = _usable(Desk(request))
-    if anthropic.HEADER in request.headers:
+    if VERSION in request.headers:
         return await anthropic.answer(request, usable, None)
     return Json({"object": "list", "data": [_written(*each) for each in usable]})
 
@@ -28,7 +29,7 @@ async def list_models(request: Request) -> Response:
 async def retrieve_model(request: Request, model: str) -> Response:
     """One model."""
     usable = _usable(Desk(request))
-    if anthropic.HEADER in request.headers:
+    if VERSION in request.headers:
         return await anthropic.answer(request, usable, model)
     for name, created, owner in usable:
         if name == model:
