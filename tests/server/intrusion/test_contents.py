@@ -18,7 +18,7 @@ def test_it_is_in_no_log_no_row_and_no_error(
     caplog.set_level(logging.DEBUG)
     logging.getLogger("uvicorn.error").addHandler(caplog.handler)
     said = [{"role": "user", "content": CANARY}]
-    wrong: list[tuple[str, dict[str, Any]]] = [
+    wrong: list[tuple[str, Any]] = [
         ("/v1/chat/completions", {"messages": said, "temperature": -1}),
         ("/v1/chat/completions", {"messages": said, "max_tokens": 100_000}),
         ("/v1/chat/completions", {"messages": said, "unknown": 1}),
@@ -28,6 +28,21 @@ def test_it_is_in_no_log_no_row_and_no_error(
         ("/v1/completions", {"prompt": CANARY, "regex": "("}),
         ("/v1/embeddings", {"input": CANARY * 20}),
         ("/v1/responses", {"input": CANARY, "temperature": -1}),
+        ("/v1/chat/completions", {"messages": CANARY}),
+        ("/v1/chat/completions", {"messages": [CANARY]}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": [CANARY]}]}),
+        ("/v1/completions", {"prompt": [CANARY, 5]}),
+        ("/v1/completions", {"prompt": [[CANARY]]}),
+        ("/v1/embeddings", {"input": {"text": CANARY}}),
+        ("/v1/embeddings", {"input": [5, CANARY]}),
+        ("/v1/responses", {"input": [CANARY]}),
+        ("/v1/messages", {"model": "tiny", "messages": CANARY, "max_tokens": 1}),
+        ("/v1/messages", {"model": "tiny", "system": [CANARY], "messages": said, "max_tokens": 1}),
+        ("/v1/messages", CANARY),
+        ("/api/chat", {"model": "tiny", "messages": [CANARY]}),
+        ("/api/generate", {"model": "tiny", "prompt": [CANARY]}),
+        ("/model/tiny/converse", {"messages": [{"role": "user", "content": CANARY}]}),
+        ("/model/tiny/invoke", {"inputText": [CANARY]}),
         ("/v1/messages", {"model": "tiny", "messages": said, "max_tokens": 0}),
         ("/api/chat", {"model": "nobody", "messages": said}),
         ("/api/generate", {"model": "tiny", "prompt": CANARY, "options": {"odd": 1}}),

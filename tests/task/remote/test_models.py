@@ -61,7 +61,7 @@ def test_who_fails_is_stood_in_for() -> None:
     asyncio.run(main())
 
 
-def test_a_bad_request_is_bad_everywhere() -> None:
+def test_a_bad_request_is_bad_everywhere(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         refused = Reply([b'{"error": {"message": "no"}}'], 400)
         async with models(refused, OTHER) as (model, fakes):
@@ -75,6 +75,8 @@ def test_a_bad_request_is_bad_everywhere() -> None:
                 await text(model)
 
     asyncio.run(main())
+    assert "does not stand in: InvalidRequestError" in caplog.text
+    assert "no" not in caplog.text.split()
 
 
 def vectors(*each: object, **more: Any) -> Reply:

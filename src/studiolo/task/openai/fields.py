@@ -37,6 +37,13 @@ MAX_FAULTS = 100
 Name = Annotated[str, Field(min_length=1, max_length=512)]
 Many = Annotated[list[T], Field(fail_fast=True)]
 """A list that is read up to its first fault."""
+FREE = frozenset(
+    (
+        *("messages", "content", "text", "input", "prompt", "suffix", "system", "instructions"),
+        *("arguments", "output", "inputText", "template", "thinking"),
+    )
+)
+"""Fields in which stands what somebody says: a wrong value of theirs is not shown in an error."""
 _KEY = re.compile(rb'(?<!\\)(?:\\\\)*"\s*:')
 
 
@@ -216,7 +223,9 @@ def named(error: ValidationError, text: bytes, kind: type[BaseModel]) -> Invalid
     if first["type"] == "none_required":
         return InvalidRequestError(field, "is not possible here", remedy="Leave it out.")
     message, given = first["msg"].removeprefix("Input "), first["input"]
-    if not isinstance(given, list | dict) and len(shown := repr(given)) <= 60:
+    name = next((part for part in reversed(path) if not part.isdecimal()), None)
+    free = name is None or name in FREE
+    if not free and not isinstance(given, list | dict) and len(shown := repr(given)) <= 60:
         message += f", not {shown}"
     return InvalidRequestError(field, message)
 

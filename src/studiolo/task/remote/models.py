@@ -85,7 +85,8 @@ class RemoteModel:
             except StudioloError as error:
                 if failed is None:
                     raise
-                log.warning("%s does not stand in: %s", upstream.name, error.message)
+                # Not its words: they are the upstream's, and may be a prompt's.
+                log.warning("%s does not stand in: %s", upstream.name, type(error).__name__)
                 continue
             if failed is not None:
                 log.warning("%s stands in for %s", upstream.name, ask.model)
