@@ -96,6 +96,8 @@ def test_what_was_asked_in_openais_words() -> None:
     assert prompt_of(TextAsk("m", SAID, tools=tools)) == {"messages": SAID, "tools": tools}
     assert prompt_of(TextAsk("m", prompt="a", suffix="b")) == {"prompt": "a", "suffix": "b"}
     assert prompt_of(TextAsk("m", prompt=(1, 2))) == {"prompt": [1, 2]}
+    several = TextAsk("m", prompt="a", others=[(1, 2), "b"])
+    assert prompt_of(several) == {"prompt": ["a", [1, 2], "b"]}
     assert prompt_of(TextAsk("m", prompt="a", begun=(1, 2))) == {"prompt": "a", "begun": [1, 2]}
     begun = TextAsk("m", SAID, begun=(1, 2), begun_text="It ")
     assert prompt_of(begun) == {"messages": SAID, "begun": "It "}

@@ -78,6 +78,9 @@ def test_contents() -> None:
     assert [part["type"] for part in answer["parts"]] == ["text", "tool_call"]
     ids = spans.contents_asked(TextAsk("m", prompt=[1, 2]))["gen_ai.input.messages"]
     assert json.loads(str(ids))[0]["parts"] == [{"type": "text", "content": "1 2"}]
+    several = spans.contents_asked(TextAsk("m", prompt="a", others=["b"]))
+    (turn,) = json.loads(str(several["gen_ai.input.messages"]))
+    assert [part["content"] for part in turn["parts"]] == ["a", "b"]
     begun = TextAsk("m", messages=SAID[:1], begun=(1,), begun_text="It")
     said = json.loads(str(spans.contents_asked(begun)["gen_ai.input.messages"]))
     assert said[-1] == {"role": "assistant", "parts": [{"type": "text", "content": "It"}]}

@@ -50,8 +50,10 @@ def prompt_of(ask: TextAsk) -> dict[str, Any]:
         tools = {"tools": list(ask.tools)} if ask.tools else {}
         return {"messages": list(ask.messages), **tools, **begun}
     suffix = {} if ask.suffix is None else {"suffix": ask.suffix}
-    prompt = ask.prompt if isinstance(ask.prompt, str) else list(ask.prompt or ())
-    return {"prompt": prompt, **suffix, **begun}
+    every = [
+        each if isinstance(each, str) else list(each or ()) for each in (ask.prompt, *ask.others)
+    ]
+    return {"prompt": every if ask.others else every[0], **suffix, **begun}
 
 
 def written(choice: Choice) -> dict[str, Any]:

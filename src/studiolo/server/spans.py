@@ -60,8 +60,11 @@ def answered(model: str, outcome: Outcome, reasons: Sequence[str]) -> dict[str, 
 def contents_asked(ask: TextAsk) -> dict[str, Value]:
     """What somebody said, for who wants that in traces."""
     if ask.messages is None:
-        text = ask.prompt if isinstance(ask.prompt, str) else " ".join(map(str, ask.prompt or ()))
-        return {"gen_ai.input.messages": _json([{"role": "user", "parts": [_text(text)]}])}
+        parts = [
+            _text(each if isinstance(each, str) else " ".join(map(str, each or ())))
+            for each in (ask.prompt, *ask.others)
+        ]
+        return {"gen_ai.input.messages": _json([{"role": "user", "parts": parts}])}
     system = [each for each in ask.messages if each["role"] == "system"]
     others = [each for each in ask.messages if each["role"] != "system"]
     if ask.begun_text:

@@ -23,7 +23,9 @@ class TextAsk:
     """Text asked for: after ``messages``, or after ``prompt`` and, if given, before ``suffix``.
 
     ``begun``: token ids that the answer begins with already; what is told goes on from there.
-    ``begun_text``: what they say, where a client gave them as text.
+    ``begun_text``: what they say, where a client gave them as text. ``others``: further prompts,
+    each answered as if alone; their samples are numbered on. ``echo``: what is told begins with the
+    prompt, its tokens scored if ``log_probs`` are asked for; ``max_tokens`` may then be 0.
     ``tools`` in OpenAI's form; ``tool_choice``: ``auto``, ``none``, ``required`` or a tool's name;
     ``parallel``: whether more than one call may be made. ``options`` are those of
     :meth:`LanguageModel.prepare`, ``seed`` among them if one was given.
@@ -35,6 +37,8 @@ class TextAsk:
     suffix: str | None = None
     begun: Sequence[int] = ()
     begun_text: str | None = None
+    others: Sequence[str | Sequence[int]] = ()
+    echo: bool = False
     tools: Sequence[Message] = ()
     tool_choice: str = "auto"
     parallel: bool = True
@@ -74,6 +78,20 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Echoed:
+    """The prompt, before all else of the sample ``index``; ``scores`` of its tokens, if asked for.
+
+    The first token has none, since nothing stands before it: its log-probability is not a number.
+    ``offsets``: where in ``text`` each token begins.
+    """
+
+    index: int
+    text: str
+    scores: tuple[Scored, ...] = ()
+    offsets: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Called:
     """A whole call of a tool by the sample ``index``, its ``place``-th; ``id`` names it."""
 
@@ -92,7 +110,7 @@ class Ended:
     stop: str | None = None
 
 
-Event = Piece | Called | Ended
+Event = Piece | Called | Ended | Echoed
 
 
 @dataclass(frozen=True)
@@ -165,7 +183,7 @@ class Relay:
 
 @dataclass
 class Choice:
-    """One sample, whole."""
+    """One sample, whole; ``echo``: the prompt before it, if that was to be told."""
 
     index: int
     text: str = ""
@@ -173,6 +191,7 @@ class Choice:
     scores: list[Scored] = field(default_factory=list)
     reason: Reason = "stop"
     stop: str | None = None
+    echo: Echoed | None = None
 
 
 class Choices:
@@ -189,6 +208,8 @@ class Choices:
             choice.scores += event.scores
         elif isinstance(event, Called):
             choice.calls.append(event)
+        elif isinstance(event, Echoed):
+            choice.echo = event
         else:
             choice.reason, choice.stop = event.reason, event.stop
 

@@ -44,6 +44,8 @@ from studiolo.task.asking import Answer, TextAsk
 from studiolo.task.embedding import EmbeddingModel, Text
 from studiolo.task.load import checked_cache, checked_device
 from studiolo.task.remote.deadline import done_in_time, in_time
+from studiolo.task.scoring import Echo, Echoing, TextModel
+from studiolo.task.several import several
 from studiolo.task.telling import Listener, LocalAnswer, prepared
 from studiolo.task.text import LanguageModel
 
@@ -184,7 +186,22 @@ class House:
         any case. A model's name may be followed by ``+`` and an installed adapter's. Raises what
         :meth:`load`, :meth:`LanguageModel.prepare` and :meth:`Engine.submit` do.
         """
+        more: dict[str, Any] = {"client": client, "priority": priority, "timeout": timeout}
         ask = self._adapted(ask)
+        if ask.others:
+            async with several(
+                ask, lambda one, waits: self._tell(one, patient=patient or waits, **more)
+            ) as answer:
+                yield answer
+        else:
+            async with self._tell(ask, patient=patient, **more) as answer:
+                yield answer
+
+    @asynccontextmanager
+    async def _tell(
+        self, ask: TextAsk, *, client: str, priority: int, timeout: float | None, patient: bool
+    ) -> AsyncIterator[Answer]:
+        """Answer one prompt, or a conversation."""
         if (other := self.elsewhere.get(ask.model)) is not None:
             async with in_time(other.tell(ask, client=client), timeout) as answer:
                 yield answer
@@ -198,23 +215,28 @@ class House:
             request = replace(telling.request, scope=client)
             started = time.perf_counter()
             with ExitStack() as held:
-                listeners: list[Listener] = []
                 tickets: list[Ticket[Any]] = []
-                for i, seed in enumerate(telling.seeds):
-                    listeners.append(Listener(opened, telling, i, ask))
-                    submit = self._submission(
-                        ask.model,
-                        request,
-                        seed=seed,
-                        client=client,
-                        priority=priority,
-                        timeout=timeout,
-                        watch=listeners[i],
-                    )
+
+                async def begin(request: object, watch: object, seed: int = 0) -> Ticket[Any]:
+                    options = {"client": client, "priority": priority, "timeout": timeout}
+                    submit = self._submission(ask.model, request, seed=seed, watch=watch, **options)
                     waits = patient or bool(tickets)
                     tickets.append(await (_patiently(submit) if waits else submit()))
-                    held.callback(tickets[i].cancel)
-                yield LocalAnswer(opened, ask, telling, listeners, tickets, started)
+                    held.callback(tickets[-1].cancel)
+                    return tickets[-1]
+
+                echo, scores = Echo(opened, ask, telling) if ask.echo else None, None
+                if echo is not None and echo.request is not None:
+                    scores = await begin(echo.request, echo)
+                alone = ask.options.get("max_tokens") == 0
+                seeds = [] if alone else telling.seeds
+                listeners = [Listener(opened, telling, i, ask) for i in range(len(seeds))]
+                made = [await begin(request, *each) for each in zip(listeners, seeds, strict=True)]
+                answer = LocalAnswer(opened, ask, telling, listeners, made, started)
+                if echo is None:
+                    yield answer
+                else:
+                    yield Echoing(answer, echo, scores, telling.asked.n, alone=alone)
 
     async def embed(
         self,
@@ -346,7 +368,7 @@ class House:
         )
         if self._prefix_memory:
             lm.model.prefix = PrefixCache(self._prefix_memory)
-        return lm.model
+        return TextModel(lm.model)
 
 
 def _takes_long(ask: TextAsk) -> bool:

@@ -45,6 +45,11 @@ def prepared(lm: LanguageModel, ask: TextAsk) -> Telling:
     constraint is of a whole text, and goes with no tools.
     """
     options = dict(ask.options)
+    if ask.echo:
+        if ask.prompt is None or ask.suffix is not None or ask.begun:
+            raise InvalidRequestError("echo", "with logprobs is of a prompt alone")
+        if options.get("max_tokens") == 0:
+            options["max_tokens"] = 1  # of which none is made
     if ask.begun:
         return lm.prepare(_begun(lm, ask), **options)
     if ask.messages is not None:
@@ -241,7 +246,7 @@ class LocalAnswer:
         samples: dict[int, TokenSample] = {}
         try:
             pairs = zip(self._listeners, self._tickets, strict=True)
-            async with aclosing(_together([_followed(*pair, samples) for pair in pairs])) as told:
+            async with aclosing(together([_followed(*pair, samples) for pair in pairs])) as told:
                 async for events in told:
                     for event in events if not self._telling.searching else ():
                         yield event
@@ -269,8 +274,8 @@ class LocalAnswer:
         if self._generation is None:
             heard = self._listeners
             return Outcome(
-                max(each.read for each in heard),
-                min(each.known for each in heard),
+                max((each.read for each in heard), default=0),
+                min((each.known for each in heard), default=0),
                 sum(each.made for each in heard),
                 self._seconds_to_first(),
                 time.perf_counter() - self._started,
@@ -307,10 +312,10 @@ async def _followed(
     yield listener.last(sample)
 
 
-async def _together(
+async def together(
     told: Sequence[AsyncGenerator[list[Event], None]],
 ) -> AsyncGenerator[list[Event], None]:
-    """What all of them yield, as it comes; the first error is the last of all."""
+    """What all of ``told`` yield, as it comes; the first error is the last of all."""
     if len(told) == 1:
         async for events in told[0]:
             yield events

@@ -134,6 +134,65 @@ def test_a_prompt_is_gone_on_from(client: openai.OpenAI, lm: studiolo.LanguageMo
     assert "".join(piece.choices[0].text for piece in pieces) == expected.text
 
 
+def test_several_prompts_are_each_answered_as_alone(
+    client: openai.OpenAI, lm: studiolo.LanguageModel
+) -> None:
+    prompts = ["the cat", "the rain", "a"]
+    asked: dict[str, Any] = {"model": "tiny", "max_tokens": 7, "seed": 5, "n": 2}
+    made = client.completions.create(prompt=prompts, echo=True, **asked)
+    ids = [lm.tokenizer.encode(prompt) for prompt in prompts]
+    tokens = client.completions.create(prompt=ids, **asked)
+    expected = []
+    for prompt in prompts:
+        one = lm.generate(prompt, max_tokens=7, seed=5, n=2)
+        expected += [each.text for each in (one, *one.alternatives)]
+    assert [each.index for each in made.choices] == list(range(6))
+    echoed = [f"{prompts[i // 2]}{text}" for i, text in enumerate(expected)]
+    assert [each.text for each in made.choices] == echoed
+    assert [each.text for each in tokens.choices] == expected
+    assert made.usage is not None
+    assert made.usage.prompt_tokens == sum(map(len, ids))
+    texts = [""] * 6
+    for piece in client.completions.create(prompt=prompts, stream=True, **asked):
+        texts[piece.choices[0].index] += piece.choices[0].text
+    assert texts == expected
+
+
+@pytest.mark.parametrize("max_tokens", [0, 1])
+def test_texts_are_scored(
+    client: openai.OpenAI, lm: studiolo.LanguageModel, max_tokens: int
+) -> None:
+    """As lm-evaluation-harness asks for it: token ids, and the end of each is what it measures."""
+    texts = ["the cat sat on the mat", "the rain fell", "an old town"]
+    ids = [lm.tokenizer.encode(text) for text in texts]
+    made = client.completions.create(
+        model="tiny",
+        prompt=ids,
+        temperature=0,
+        max_tokens=max_tokens,
+        logprobs=1,
+        seed=1234,
+        echo=True,
+    )
+    assert made.usage is not None
+    assert made.usage.completion_tokens == max_tokens * 3
+    for choice, text, own in zip(made.choices, texts, ids, strict=True):
+        assert choice.logprobs is not None
+        first, *rest = (choice.logprobs.token_logprobs or [])[: len(own)]
+        assert first is None
+        score = lm.score(text)
+        assert rest == [p for _, _, p in score.tokens[1:]]
+        assert (choice.logprobs.tokens or [])[: len(own)] == [t for t, _, _ in score.tokens]
+        assert choice.text.startswith(text)
+        tops = (choice.logprobs.top_logprobs or [])[1 : len(own)]
+        for i, (log_prob, top) in enumerate(zip(rest, tops, strict=True), start=1):
+            greedy = int(lm.next_log_probs(own[:i]).argmax()) == own[i]
+            assert (log_prob == max(top.values())) is greedy
+        if not max_tokens:
+            assert (choice.text, choice.finish_reason) == (text, "length")
+            assert len(choice.logprobs.tokens or []) == len(own)
+
+
 def test_vectors(client: openai.OpenAI, tiny_encoder: str) -> None:
     made = client.embeddings.create(model="tiny-encoder", input=["a cat", "b"])
     expected = studiolo.load_encoder(tiny_encoder, device="cpu").embed(["a cat", "b"])

@@ -101,6 +101,11 @@ def test_extensions_go_only_where_they_are_accepted() -> None:
     assert "max_tokens" not in newer
 
 
+def test_a_prompt_elsewhere_cannot_be_scored() -> None:
+    with pytest.raises(InvalidRequestError, match="echo"):
+        body({"log_probs": 1, "max_tokens": 0}, messages=None, prompt="a", echo=True)
+
+
 def test_an_answer_elsewhere_cannot_be_begun() -> None:
     with pytest.raises(InvalidRequestError, match="begun"):
         body({}, begun=(1, 2))

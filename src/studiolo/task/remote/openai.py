@@ -36,6 +36,10 @@ class OpenAIWire:
         chat = ask.messages is not None
         known = {*STANDARD, *remote.accepts, *(["json_schema"] if chat else [])}
         options = sendable(ask.options, known, ask.model)
+        if ask.echo:
+            raise InvalidRequestError(
+                "echo", f"with logprobs is not known of {ask.model}, elsewhere"
+            )
         if ask.begun:
             raise InvalidRequestError("begun", f"{ask.model} is elsewhere, and begins anew")
         body: dict[str, Any] = {
