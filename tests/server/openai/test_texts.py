@@ -178,7 +178,8 @@ def test_texts_are_scored(
     assert made.usage.completion_tokens == max_tokens * 3
     for choice, text, own in zip(made.choices, texts, ids, strict=True):
         assert choice.logprobs is not None
-        first, *rest = (choice.logprobs.token_logprobs or [])[: len(own)]
+        known: list[float | None] = [*(choice.logprobs.token_logprobs or [])]
+        first, *rest = known[: len(own)]
         assert first is None
         score = lm.score(text)
         assert rest == [p for _, _, p in score.tokens[1:]]
