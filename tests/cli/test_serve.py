@@ -171,6 +171,13 @@ def test_a_model_that_is_not_there_is_told(run: Run, home: Path) -> None:
     assert "no model is called 'nobody'" in ended.err
 
 
+def test_so_is_an_encoders_place(run: Run, tiny_home: Path, tmp_path: Path) -> None:
+    records = ("--records", str(tmp_path / "r.db"))
+    ended = run("serve", "--port", "0", "-m", "tiny", *records, "--encoder", "./nobody")
+    assert (ended.code, ended.out) == (1, "")
+    assert "there is nothing at" in ended.err
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

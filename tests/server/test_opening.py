@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from studiolo.errors import InvalidRequestError, MalformedFileError
+from studiolo.errors import InvalidRequestError, MalformedFileError, UnknownModelError
 from studiolo.record.records import Records
 from studiolo.server.inside import look
 from studiolo.server.opening import Opening
@@ -80,6 +82,20 @@ def test_a_studio_is_opened_with_its_models(
         assert lm.model.network.identity == "packed 2 bfloat16 cache"
         assert not isinstance(studio.house, TracedHouse)
     assert studio.house.engine.closed
+
+
+def test_an_encoder_may_be_a_path_as_a_model_may(
+    tmp_path: Path, tiny: str, tiny_encoder: str
+) -> None:
+    settings = replace(SETTINGS, model=tiny, encoder=tiny_encoder)
+    with ExitStack() as ending:
+        studio = opened(Opening(settings, (tiny,), MEMORY, device="cpu"), tmp_path, ending)
+        names = {name: owner for name, _, owner in studio.house.known()}
+        assert names == dict.fromkeys((tiny, tiny_encoder, "tiny", "tiny-encoder"), "studiolo")
+        vectors, tokens = asyncio.run(studio.house.embed(tiny_encoder, ["the cat"]))
+        assert (len(vectors), tokens > 0) == (1, True)
+        with pytest.raises(UnknownModelError):
+            asyncio.run(studio.house.embed(f"{tiny_encoder}/../tiny-encoder", ["a"]))
 
 
 def test_traces_are_taken_from_the_environment(

@@ -112,6 +112,7 @@ def serve(
     ] = 16.0,
 ) -> None:
     """Answer the clients of OpenAI and others over HTTP."""
+    from studiolo.bundle.store import looks_like_path
     from studiolo.record.contents import Policy
     from studiolo.record.records import Records
     from studiolo.server.settings import Settings
@@ -153,6 +154,8 @@ def serve(
         )
         for name in opening.here:
             fetch(name)
+        if looks_like_path(encoder):
+            fetch(encoder)  # says so if there is nothing
         if on is None:
             _run(opening.open(kept, ending), listening, host)
         else:

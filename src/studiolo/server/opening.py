@@ -95,6 +95,7 @@ class Opening:
             elsewhere = open_remotes(self.remotes, spans.headers)
             house = tracing.TracedHouse(spans, elsewhere=elsewhere, **options)
         ending.callback(house.close)
+        house.admit(self.settings.encoder)
         for name in self.here:
             house.load(name)
         return Studio.of(self.settings, house, kept)

@@ -19,7 +19,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
@@ -27,7 +27,6 @@ from studiolo.bundle.adapter import installed_adapter, installed_adapters
 from studiolo.bundle.opening import OpenBundle
 from studiolo.bundle.store import Bundle, find, installed, looks_like_path
 from studiolo.errors import (
-    BusyError,
     InvalidRequestError,
     RequestCancelledError,
     UnknownModelError,
@@ -39,7 +38,6 @@ from studiolo.runtime.engine import CLOSED, Engine
 from studiolo.runtime.loop import Model
 from studiolo.runtime.scheduler import Pace
 from studiolo.runtime.ticket import Ticket
-from studiolo.sampler.constraint import KINDS
 from studiolo.task.asking import Answer, TextAsk
 from studiolo.task.embedding import EmbeddingModel, Text
 from studiolo.task.load import checked_cache, checked_device
@@ -48,13 +46,9 @@ from studiolo.task.scoring import Echo, Echoing, TextModel
 from studiolo.task.several import several
 from studiolo.task.telling import Listener, LocalAnswer, prepared
 from studiolo.task.text import LanguageModel
+from studiolo.task.waiting import LONG, beside, patiently, takes_long
 
 Opened = LanguageModel | EmbeddingModel
-T = TypeVar("T")
-PATIENCE = 0.02
-"""Seconds until what found no room is tried again."""
-LONG = 50_000
-"""Characters from which a prompt is prepared beside the event loop, which others need."""
 WINDOW = 256
 """Texts of one request for vectors that wait at once; the places of the queue are for all."""
 LOADERS = 2
@@ -140,13 +134,20 @@ class House:
         self._load(name)
 
     def known(self) -> list[tuple[str, int, str]]:
-        """What can be asked: name, when it came here (Unix seconds), and who answers."""
-        here = [
-            (each.name, int(each.path.stat().st_mtime), "studiolo")
-            for each in installed()
-            if each.name not in self.elsewhere
+        """What can be asked: name, when it came here (Unix seconds), and who answers.
+
+        Of paths, those that are admitted.
+        """
+        here = {each.name: each for each in installed()}
+        for name in self._admitted:
+            if looks_like_path(name) and (bundle := find(name)) is not None:
+                here[name] = bundle
+        found = [
+            (name, int(each.path.stat().st_mtime), "studiolo")
+            for name, each in here.items()
+            if name not in self.elsewhere
         ]
-        return sorted([*here, *((name, 0, "elsewhere") for name in self.elsewhere)])
+        return sorted([*found, *((name, 0, "elsewhere") for name in self.elsewhere)])
 
     def unload(self, name: str) -> None:
         """Close a model; raises :class:`BusyError` while it is in use."""
@@ -160,7 +161,7 @@ class House:
         """
         name, _ = self._apart(name)
         claim = partial(self._claim, name)
-        await (_patiently(claim) if patient else claim())
+        await (patiently(claim) if patient else claim())
         try:
             while name not in self._opened:
                 await asyncio.shield(asyncio.wrap_future(self._loading(name)))
@@ -211,7 +212,7 @@ class House:
                 raise InvalidRequestError(
                     "model", f"{ask.model} makes vectors, not texts", remedy="Name another model."
                 )
-            telling = await _beside(_takes_long(ask), partial(prepared, opened, ask))
+            telling = await beside(takes_long(ask), partial(prepared, opened, ask))
             request = replace(telling.request, scope=client)
             started = time.perf_counter()
             with ExitStack() as held:
@@ -221,7 +222,7 @@ class House:
                     options = {"client": client, "priority": priority, "timeout": timeout}
                     submit = self._submission(ask.model, request, seed=seed, watch=watch, **options)
                     waits = patient or bool(tickets)
-                    tickets.append(await (_patiently(submit) if waits else submit()))
+                    tickets.append(await (patiently(submit) if waits else submit()))
                     held.callback(tickets[-1].cancel)
                     return tickets[-1]
 
@@ -265,7 +266,7 @@ class House:
                     "model", f"{name} makes texts, not vectors", remedy="Name another model."
                 )
             long = sum(map(len, texts)) >= LONG
-            sequences = await _beside(long, partial(opened.encode, texts, truncate=truncate))
+            sequences = await beside(long, partial(opened.encode, texts, truncate=truncate))
             vectors: list[Tensor] = []
             with ExitStack() as held:
                 waiting: deque[Ticket[Tensor]] = deque()
@@ -280,7 +281,7 @@ class House:
                         timeout=timeout,
                     )
                     waits = patient or bool(waiting)
-                    waiting.append(await (_patiently(submit) if waits else submit()))
+                    waiting.append(await (patiently(submit) if waits else submit()))
                     held.callback(waiting[-1].cancel)
                 vectors += [await ticket for ticket in waiting]
             return vectors, sum(map(len, sequences))
@@ -369,28 +370,3 @@ class House:
         if self._prefix_memory:
             lm.model.prefix = PrefixCache(self._prefix_memory)
         return TextModel(lm.model)
-
-
-def _takes_long(ask: TextAsk) -> bool:
-    """Whether to prepare an ask may be more than a moment's work: a long text, a constraint, an
-    adapter.
-    """
-    length = len(ask.prompt or "") + len(ask.suffix or "")
-    for message in ask.messages or ():
-        length += len(str(message.get("content", "")))
-    given = any(ask.options.get(kind) is not None for kind in ("adapter", *KINDS))
-    return length >= LONG or given or bool(ask.tools)
-
-
-async def _beside(long: bool, work: Callable[[], T]) -> T:
-    """What ``work`` gives; in another thread if it takes long."""
-    return await asyncio.to_thread(work) if long else work()
-
-
-async def _patiently(work: Callable[[], Awaitable[T]]) -> T:
-    """As ``work``, as soon as there is room."""
-    while True:
-        try:
-            return await work()
-        except BusyError:
-            await asyncio.sleep(PATIENCE)

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from studiolo.bundle.store import installed
+from studiolo.bundle.store import find, installed
 from studiolo.errors import InvalidRequestError, UnknownModelError
 from studiolo.server.bedrock.names import arn_of, name_of
 from studiolo.server.desk import Desk
@@ -70,9 +70,14 @@ def _fits(model: dict[str, Any], wanted: dict[str, str]) -> bool:
 
 def _usable(desk: Desk) -> list[dict[str, Any]]:
     desk.require("inference")
-    encoders = {each.name for each in installed() if each.manifest.modality == "embedding"}
+    known = {each.name: each for each in installed()}
+
+    def makes_vectors(name: str, owner: str) -> bool:
+        bundle = (known.get(name) or find(name)) if owner == "studiolo" else None
+        return bundle is not None and bundle.manifest.modality == "embedding"
+
     return [
-        _written(name, created, owner, vectors=name in encoders and owner == "studiolo")
+        _written(name, created, owner, vectors=makes_vectors(name, owner))
         for name, created, owner in desk.studio.house.known()
         if desk.context.caller.may_use(name)
     ]
