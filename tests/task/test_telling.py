@@ -260,6 +260,20 @@ def test_the_order_of_text_and_calls_is_theirs_however_many_tokens_a_step_makes(
     assert (shown(again), samples(again)) == (shown(events), samples(events))
 
 
+def test_a_block_of_code_that_is_the_whole_answer_is_a_call_unless_calls_are_held_to_a_schema(
+    lm: studiolo.LanguageModel,
+) -> None:
+    block = '```json\n{"name": "now", "arguments": {}}\n```'
+    options = {"max_tokens": 100, "seed": 1}
+    ask: dict[str, Any] = {"messages": SAID, "tools": TOOLS, "options": options}
+    events, _ = told(writer(lm, block), **ask)
+    assert shown(events) == [ToolCall("now", {})]
+    assert events[-1] == Ended(0, "tool_calls")
+    strict = [{"type": "function", "function": {"name": "now", "strict": True}}]
+    events, _ = told(writer(lm, block), **{**ask, "tools": strict})
+    assert (shown(events), events[-1]) == ([block], Ended(0, "stop"))
+
+
 def test_a_call_has_its_own_name_in_its_conversation(lm: studiolo.LanguageModel) -> None:
     def ids(messages: Any, **options: Any) -> list[str]:
         model = writer(lm, NOW + NOW)

@@ -14,6 +14,7 @@ import time
 from array import array
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from studiolo.errors import InvalidRequestError
@@ -131,7 +132,10 @@ class Listener:
         self._reader: ToolCallReader | None = None
         self._closing: str | None = None
         if ask.tools and ask.tool_choice != "none":
-            self._reader = ToolCallReader(lm.tool_format, tool_names(ask.tools))
+            form = lm.tool_format
+            if telling.request.constraint is not None:  # which knows the format's own signs alone
+                form = replace(form, fenced=False)
+            self._reader = ToolCallReader(form, tool_names(ask.tools))
             closing = _closing(lm, ask)
             self._closing = closing if closing not in _stops(ask) else None
         self._parallel = ask.parallel

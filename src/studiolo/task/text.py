@@ -26,8 +26,9 @@ from studiolo.family.autoregressive import Autoregressive, TokenRequest
 from studiolo.modality.text.chat import check_messages, plain
 from studiolo.modality.text.conversation import encode_chat
 from studiolo.modality.text.tokenizer import Tokenizer
+from studiolo.modality.text.tool_grammar import call_grammar
 from studiolo.modality.text.tool_prompt import knows_tools, told_in_words
-from studiolo.modality.text.tools import HERMES, ToolFormat, call_grammar, tool_format
+from studiolo.modality.text.tools import HERMES, ToolFormat, tool_format
 from studiolo.nn.config import DecoderConfig
 from studiolo.nn.native import best_player
 from studiolo.nn.network import Network
@@ -231,7 +232,7 @@ class LanguageModel:
 
         ``messages``: ``{"role": …, "content": …}`` in order; ``tools`` among the options goes
         to the template, and ``tool_choice`` (``"required"``, ``"auto"`` or a tool's name) makes
-        calls of them right: :func:`~studiolo.modality.text.tools.call_grammar`; beside
+        calls of them right: :func:`~studiolo.modality.text.tool_grammar.call_grammar`; beside
         ``"auto"``, ``json_schema`` is what an answer must be that is no call. The other
         options are those of :meth:`generate`. Raises :class:`ChatTemplateError` when there is
         no template or it rejects the messages.

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from studiolo.errors import InvalidRequestError
-from studiolo.modality.text.tokenizer import Tokenizer
 from studiolo.modality.text.tools import (
     FORMATS,
     GEMMA,
@@ -20,15 +17,11 @@ from studiolo.modality.text.tools import (
     ToolCall,
     ToolCallReader,
     ToolFormat,
-    call_grammar,
+    argument_schemas,
     read_calls,
     tool_format,
     tool_names,
 )
-from studiolo.sampler.constraint import Constraint
-from studiolo.sampler.guide import CompiledConstraint, Guides
-from tests.modality.text import small
-from tests.sampler.walks import walk
 
 WEATHER = {
     "type": "function",
@@ -72,6 +65,25 @@ SAME = BODY.replace("arguments", "parameters")
         (HERMES, "<tool_call>now()</tool_call>", None, []),
         (HERMES, f"<tool_call>[{BODY}]</tool_call>", None, []),
         (HERMES, '<tool_call>{"name": "now", "argum', None, []),
+        (HERMES, f"```json\n{BODY}\n```", "", [CALL]),
+        (HERMES, f" \n```json\n[{BODY},\n {BODY}]\n``` \n", "", [CALL, CALL]),
+        (HERMES, f"```\n{BODY}```", "", [CALL]),
+        (HERMES, f"```json\n{BODY}\n", None, []),
+        (HERMES, f"```json\n{BODY}\n```\nThis calls it.", None, []),
+        (HERMES, f"```json\n{BODY}\n```\n```json\n{BODY}\n```", None, []),
+        (HERMES, f"So:\n```json\n{BODY}\n```", None, []),
+        (HERMES, f"```python\n{BODY}\n```", None, []),
+        (HERMES, f"```json\n{SAME}\n```", None, []),
+        (HERMES, '```json\n{"name": "now"}\n```', None, []),
+        (HERMES, '```json\n{"name": "now", "arguments": {}, "id": 1}\n```', None, []),
+        (HERMES, '```json\n{"name": "rm", "arguments": {}}\n```', None, []),
+        (HERMES, f"```json\n[{BODY}, 3]\n```", None, []),
+        (HERMES, "```json\n[]\n```", None, []),
+        (HERMES, f"```json\n{BODY}\n```\n<tool_call>{BODY}</tool_call>",
+         f"```json\n{BODY}\n```\n", [CALL]),
+        (HERMES, f'```json\n{{"a": <tool_call>{BODY}</tool_call>', '```json\n{"a": ', [CALL]),
+        (HERMES, f"<tool_call>{BODY}</tool_call>```json\n{BODY}\n```",
+         f"```json\n{BODY}\n```", [CALL]),
         (LLAMA3, SAME, "", [CALL]),
         (LLAMA3, f"  {SAME}; {BODY}", "", [CALL, CALL]),
         (LLAMA3, f"<|python_tag|>{SAME}", "", [CALL]),
@@ -88,7 +100,7 @@ SAME = BODY.replace("arguments", "parameters")
         (GEMMA, '```json\n{"answer": 42}\n```', None, []),
         (GEMMA, "```python\nprint()\n```", None, []),
     ],
-)
+)  # fmt: skip
 def test_calls_are_read_and_all_else_is_text(
     form: ToolFormat, text: str, shown: str | None, calls: list[ToolCall]
 ) -> None:
@@ -108,6 +120,21 @@ def test_text_is_shown_and_calls_are_given_as_soon_as_they_can_be() -> None:
     assert reader.push("}") == ("", [CALL])
     assert reader.push("</tool_call> and") == ("and", [])
     assert reader.flush() == ("", [])
+
+
+def test_a_block_is_held_back_until_it_is_plain_that_it_is_no_call() -> None:
+    reader = ToolCallReader(HERMES, NAMES)
+    assert reader.push("```py") == ("```py", [])
+    reader = ToolCallReader(HERMES, NAMES)
+    assert reader.push('```json\n{"answer": 4') == ("", [])
+    assert reader.push("2}") == ('```json\n{"answer": 42}', [])
+    assert reader.push("\n```") == ("\n```", [])
+    reader = ToolCallReader(HERMES, NAMES)
+    assert reader.push(f"```json\n{BODY}\n```\n") == ("", [])
+    assert reader.push("So") == (f"```json\n{BODY}\n```\nSo", [])
+    reader = ToolCallReader(HERMES, NAMES)
+    assert reader.push(f"```json\n{BODY}\n```") == ("", [])
+    assert (reader.flush(), reader.settled) == (("", [CALL]), True)
 
 
 PARTS = [
@@ -209,102 +236,6 @@ def test_the_template_shows_the_format(sign: str | None, form: ToolFormat) -> No
     assert tool_format(sign) is form
 
 
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    return Tokenizer.from_gguf(small.byte_level())
-
-
-@pytest.fixture(scope="module")
-def guides(tokenizer: Tokenizer) -> Guides:
-    return Guides(tokenizer)
-
-
-@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
-@pytest.mark.parametrize("choice", ["required", "get_weather", "now"])
-def test_a_forced_answer_is_calls_alone(
-    form: ToolFormat, choice: str, tokenizer: Tokenizer, guides: Guides
-) -> None:
-    compiled = guides.compile(Constraint("grammar", call_grammar(TOOLS, choice, form)))
-    for seed in range(30):
-        text = walk(compiled, tokenizer, seed, haste=0.5)
-        assert text is not None
-        shown, calls = read_calls(text, form, NAMES)
-        assert shown == ""
-        assert calls
-        assert choice == "required" or [call.name for call in calls] == [choice]
-        assert all(right(call) for call in calls), text
-
-
-def right(call: ToolCall) -> bool:
-    if call.name == "now":
-        return call.arguments == {}
-    place, days = call.arguments["place"], call.arguments.get("days", 1)
-    return set(call.arguments) <= {"place", "days"} and len(place) <= 8 and days in range(1, 8)
-
-
-@pytest.mark.parametrize(
-    ("form", "fine", "wrong"),
-    [
-        (
-            HERMES,
-            ["Hello.", f"See:<tool_call>\n{BODY}\n</tool_call> done", "a < b <tool_c"],
-            ["<tool_call>\nnow", 'x<tool_call>\n{"name": "rm'],
-        ),
-        (LLAMA3, ["Hello {", SAME], ['{"name": "rm', '{"a', "`"]),
-        (MISTRAL, ["Hello [", f"[{BODY}]", f"[{BODY}, {BODY}]"], ["[1", '[{"name": "rm']),
-        (GEMMA, ["Hello {", SAME], ['{"name": "rm', "```"]),
-    ],
-)
-def test_an_answer_may_be_text_and_what_begins_as_a_call_is_one(
-    form: ToolFormat, fine: list[str], wrong: list[str], tokenizer: Tokenizer, guides: Guides
-) -> None:
-    compiled = guides.compile(Constraint("grammar", call_grammar(TOOLS, "auto", form)))
-    for text in fine + wrong:
-        assert takes(compiled, tokenizer, text.encode()) is (text in fine), text
-
-
-@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
-def test_an_answer_of_a_schema_or_calls(
-    form: ToolFormat, tokenizer: Tokenizer, guides: Guides
-) -> None:
-    schema = {"properties": {"sum": {"enum": [1, 2]}}, "required": ["sum"]}
-    answer = json.dumps({"type": "object", "additionalProperties": False, **schema})
-    grammar = call_grammar(TOOLS, "auto", form, answer=answer)
-    compiled = guides.compile(Constraint("grammar", grammar))
-    called, answered = 0, 0
-    for seed in range(40):
-        text = walk(compiled, tokenizer, seed, haste=0.5)
-        assert text is not None
-        shown, calls = read_calls(text, form, NAMES)
-        if calls:
-            called += 1
-            assert (shown, all(map(right, calls))) == ("", True)
-        else:
-            answered += 1
-            assert json.loads(text)["sum"] in (1, 2)
-    assert called
-    assert answered
-    assert call_grammar(TOOLS, "now", form, answer=answer) == call_grammar(TOOLS, "now", form)
-
-
-def takes(compiled: CompiledConstraint, tokenizer: Tokenizer, text: bytes) -> bool:
-    """Whether the constraint allows the whole text, in the longest tokens that it allows."""
-    guide = compiled.begin(tokenizer.vocab_size, tokenizer.eos_ids)
-    while text:
-        fits = [
-            (len(spelled), int(token))
-            for token in np.flatnonzero(guide.allowed)
-            if token not in tokenizer.eos_ids
-            and text.startswith(spelled := tokenizer.token_bytes(int(token)))
-        ]
-        if not fits:
-            return False
-        size, token = max(fits)
-        guide.take(token)
-        text = text[size:]
-    return guide.done or any(guide.allowed[end] for end in tokenizer.eos_ids)
-
-
 @pytest.mark.parametrize(
     ("tools", "message"),
     [
@@ -322,16 +253,14 @@ def takes(compiled: CompiledConstraint, tokenizer: Tokenizer, text: bytes) -> bo
     ],
 )
 def test_what_is_no_tool_is_refused(tools: Any, message: str) -> None:
-    for ask in (tool_names, lambda given: call_grammar(given, "required", HERMES)):
-        with pytest.raises(InvalidRequestError, match=message) as caught:
-            ask(tools)
-        assert caught.value.field == "tools"
+    with pytest.raises(InvalidRequestError, match=message) as caught:
+        tool_names(tools)
+    assert caught.value.field == "tools"
 
 
-def test_a_choice_is_one_of_the_tools() -> None:
+def test_tools_have_names_and_schemas() -> None:
     assert tool_names(TOOLS) == NAMES
-    with pytest.raises(InvalidRequestError, match="'then' is neither auto, required nor a tool"):
-        call_grammar(TOOLS, "then", HERMES)
-    assert json.dumps({"type": "object"})[:-1] in call_grammar(
-        [{"name": "a", "parameters": {}}], "a", GEMMA
-    )
+    schemas = argument_schemas([*TOOLS, {"name": "a", "parameters": {}}])
+    assert schemas["get_weather"] == WEATHER["function"]["parameters"]  # type: ignore[index]
+    assert schemas["now"] == {"type": "object", "additionalProperties": False}
+    assert schemas["a"] == {"type": "object"}

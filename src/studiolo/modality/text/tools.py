@@ -1,4 +1,4 @@
-"""How models write calls of tools: reading them out of a text, and a grammar that forces them.
+"""How models write calls of tools, and reading them out of a text.
 
 A call is a JSON object with a name and arguments; families differ in what stands around it:
 
@@ -15,9 +15,11 @@ Notable choices. *Only a call of an offered tool is a call*; everything else, br
 unknown names too, is text and shown as it is: nothing is lost, and an answer that happens to
 be JSON stays an answer. *Markers that are control tokens may be missing*: they are no text, so
 a bare value at the beginning counts as well. *Both names of the arguments are read*, since
-models mix them up; the family's own is the one that is forced.
+models mix them up. *A fenced block that is the whole answer* counts with Hermes too, if it holds
+nothing but names and arguments: Qwen2.5-Coder often writes its calls so, whatever its template
+asks for.
 
-Deliberately unknown here: models, token ids, and how a grammar is enforced.
+Deliberately unknown here: models, and token ids.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ from studiolo.errors import InvalidRequestError
 
 Tool = Mapping[str, object]
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_FENCE = re.compile(r"\s{0,64}```(?:json)?\s{0,64}(?=[{\[])")
+_HALF_A_FENCE = re.compile(r"\s{0,64}(?:`{0,3}|```j|```js|```jso|```(?:json)?\s{0,64})")
+_END = re.compile(r"\s{0,64}```\s{0,64}")
+_HALF_AN_END = re.compile(r"\s{0,64}(?:`{0,2}|```\s{0,64})")
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class ToolFormat:
 
     ``markers`` begin a value anywhere, ``closing`` may follow it; ``bare``: a value may also
     begin the text, or follow another, without a marker; ``opener``: its first character;
-    ``key``: what arguments are called.
+    ``key``: what arguments are called. ``fenced``: a block of code that is the whole text counts.
     """
 
     name: str
@@ -57,9 +63,10 @@ class ToolFormat:
     bare: bool
     opener: Literal["{", "["]
     key: Literal["arguments", "parameters"]
+    fenced: bool = False
 
 
-HERMES = ToolFormat("hermes", ("<tool_call>",), "</tool_call>", False, "{", "arguments")
+HERMES = ToolFormat("hermes", ("<tool_call>",), "</tool_call>", False, "{", "arguments", True)
 LLAMA3 = ToolFormat("llama3", ("<|python_tag|>",), ";", True, "{", "parameters")
 MISTRAL = ToolFormat("mistral", ("[TOOL_CALLS]",), "", True, "[", "arguments")
 GEMMA = ToolFormat("gemma", ("```json", "```tool_code"), "```", True, "{", "parameters")
@@ -82,69 +89,11 @@ def tool_names(tools: Sequence[Tool]) -> list[str]:
 
     Raises :class:`InvalidRequestError` for what is no tool, a name twice, or none at all.
     """
-    return list(_schemas(tools))
+    return list(argument_schemas(tools))
 
 
-def call_grammar(
-    tools: Sequence[Tool], choice: str, form: ToolFormat, *, answer: str | None = None
-) -> str:
-    """A Lark grammar under which an answer calls ``tools`` rightly.
-
-    ``choice``: ``"required"`` (a call, or several where the format has a way to say so),
-    ``"auto"`` (text, or calls; one that begins with the format's marker or opener is right),
-    or the name of one tool, called once. ``answer``: JSON text of the schema that an answer has
-    which is no call, where the choice is ``"auto"``. Raises :class:`InvalidRequestError` for
-    another choice.
-    """
-    schemas = _schemas(tools)
-    if choice in schemas:
-        schemas, rule = {choice: schemas[choice]}, "one"
-    elif choice in ("required", "auto"):
-        rule = choice
-    else:
-        raise InvalidRequestError(
-            "tool_choice",
-            f"{choice!r:.80} is neither auto, required nor a tool",
-            remedy=f"The tools are {', '.join(schemas)}.",
-        )
-    if answer is not None and rule == "auto":
-        calls = _START[form.name]["required"].replace("start:", "calls:", 1)
-        lines = [f"start: answer | calls\nanswer: %json {answer}\n{calls}"]
-    else:
-        lines = [_START[form.name][rule]]
-    lines.append("call: " + " | ".join(f"call{number}" for number in range(len(schemas))))
-    for number, (name, schema) in enumerate(schemas.items()):
-        before = f'{{"name": {json.dumps(name)}, "{form.key}": '
-        lines.append(f'call{number}: {json.dumps(before)} %json {json.dumps(schema)} "}}"')
-    return "\n".join(lines) + "\n"
-
-
-_HERMES_CALL = 'wrapped: "<tool_call>\\n" call "\\n</tool_call>"\n'
-_FREE = "TEXT: /(?s:.*)/\n"
-_BARE = {
-    "one": "start: call\n",
-    "required": "start: call\n",
-    "auto": "start: call | PLAIN\nPLAIN: /[^ \\n\\t{`](?s:.*)/\n",
-}
-_START: Mapping[str, Mapping[str, str]] = {
-    "hermes": {
-        "one": f"start: wrapped\n{_HERMES_CALL}",
-        "required": f'start: wrapped ("\\n" wrapped)*\n{_HERMES_CALL}',
-        "auto": "start: (begun rest)* TEXT\n"
-        'begun[lazy]: /(?s:.*)<tool_call>/\nrest: "\\n" call "\\n</tool_call>"\n' + _FREE,
-    },
-    "mistral": {
-        "one": 'start: "[" call "]"\n',
-        "required": 'start: "[" call (", " call)* "]"\n',
-        "auto": 'start: "[" call (", " call)* "]" | PLAIN\nPLAIN: /[^ \\n\\t\\[](?s:.*)/\n',
-    },
-    "llama3": _BARE,
-    "gemma": _BARE,
-}
-
-
-def _schemas(tools: Sequence[Tool]) -> dict[str, dict[str, Any]]:
-    """The schema of each tool's arguments, an object's, by name."""
+def argument_schemas(tools: Sequence[Tool]) -> dict[str, dict[str, Any]]:
+    """The schema of each tool's arguments, an object's, by name. Raises as :func:`tool_names`."""
     if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Sequence) or not tools:
         raise InvalidRequestError("tools", "must be a list of at least one tool")
     found: dict[str, dict[str, Any]] = {}
@@ -180,7 +129,10 @@ class ToolCallReader:
     names: Collection[str]
     _held: str = ""
     _raw: list[str] = field(default_factory=list)
-    _mode: Literal["start", "text", "value", "after"] = "start"
+    _mode: Literal["start", "text", "value", "fence", "after"] = "start"
+    _opener: str = ""
+    _fenced: bool = False  # the value, in a block that began the text
+    _begun: bool = False  # the text, with something else than a block
     _scan: _Scan = field(default_factory=lambda: _Scan())
 
     @property
@@ -217,7 +169,9 @@ class ToolCallReader:
             elif self._mode == "text":
                 parts.append(self._text(last=last))
             elif self._mode == "value":
-                parts += self._value()
+                parts += self._value(last=last)
+            elif self._mode == "fence":
+                parts += self._end_fence(last=last)
             else:
                 self._after(last=last)
             if before == (self._mode, len(self._held)):
@@ -225,6 +179,9 @@ class ToolCallReader:
 
     def _begin(self, *, last: bool) -> None:
         """Where a value may begin without a marker."""
+        if self.form.fenced and not self._begun:
+            self._begin_fence(last=last)
+            return
         content = self._held.lstrip()
         marked = any(content.startswith(marker) for marker in self.form.markers)
         if self.form.bare and not marked:
@@ -233,26 +190,61 @@ class ToolCallReader:
             if not content:
                 return
         if self.form.bare and not marked and content[0] == self.form.opener:
-            self._mode, self._raw, self._scan = "value", [], _Scan()
+            self._value_begins([], self.form.opener)
         else:
             self._mode = "text"
+
+    def _begin_fence(self, *, last: bool) -> None:
+        """Where the whole text may be one block of code; later ones are text."""
+        if (found := _FENCE.match(self._held)) is not None:
+            self._fenced, self._held = True, self._held[found.end() :]
+            self._value_begins([found[0]], self._held[0])
+        elif last or not _HALF_A_FENCE.fullmatch(self._held):
+            self._begun, self._mode = True, "text"
+
+    def _end_fence(self, *, last: bool) -> Sequence[str | ToolCall]:
+        """After the calls of a block, which are some if the text ends with it."""
+        if last and _END.fullmatch(self._held):
+            calls = self._fenced_calls()
+            self._mode, self._raw, self._held = "after", [], ""
+            return calls
+        if last or not _HALF_AN_END.fullmatch(self._held):
+            self._no_block()
+        return []
+
+    def _fenced_calls(self) -> list[ToolCall]:
+        return self._read("".join(self._raw[1:]), exactly={"name", "arguments"})
+
+    def _no_block(self) -> None:
+        """What was taken for a block is text, in which calls may yet stand."""
+        self._held, self._raw = "".join(self._raw) + self._held, []
+        self._fenced, self._begun, self._mode = False, True, "text"
+
+    def _value_begins(self, raw: list[str], opener: str) -> None:
+        self._mode, self._raw, self._opener, self._scan = "value", raw, opener, _Scan()
 
     def _text(self, *, last: bool) -> str:
         found = [(at, m) for m in self.form.markers if (at := self._held.find(m)) >= 0]
         if found:
             at, marker = min(found)
             shown, self._held = self._held[:at], self._held[at + len(marker) :]
-            self._mode, self._raw, self._scan = "value", [marker], _Scan()
+            self._value_begins([marker], self.form.opener)
             return shown
         safe = len(self._held) if last else _safe(self._held, self.form.markers)
         shown, self._held = self._held[:safe], self._held[safe:]
         return shown
 
-    def _value(self) -> Sequence[str | ToolCall]:
+    def _value(self, *, last: bool) -> Sequence[str | ToolCall]:
         """Take up more of a value; when it is whole, calls or the text it turned out to be."""
-        size = self._scan.take(self._held, self.form.opener)
+        size = self._scan.take(self._held, self._opener)
         self._raw.append(self._held[:size])
         self._held = self._held[size:]
+        if self._fenced and self._scan.state == "closed" and self._fenced_calls():
+            self._mode = "fence"
+            return []
+        if self._fenced and (last or self._scan.state != "open"):
+            self._no_block()
+            return []
         if self._scan.state == "open":
             return []
         raw, self._raw = "".join(self._raw), []
@@ -260,7 +252,8 @@ class ToolCallReader:
         self._mode = "after" if calls else "text"
         return calls or [raw]
 
-    def _read(self, raw: str) -> list[ToolCall]:
+    def _read(self, raw: str, exactly: Collection[str] | None = None) -> list[ToolCall]:
+        """The calls that ``raw`` is; ``exactly``: the names in each of them."""
         for marker in self.form.markers:
             raw = raw.removeprefix(marker)
         try:
@@ -270,6 +263,10 @@ class ToolCallReader:
         except (ValueError, RecursionError):
             return []
         values = value if isinstance(value, list) else [value]
+        if exactly is not None and any(
+            not isinstance(v, dict) or set(v) != exactly for v in values
+        ):
+            return []
         calls = [_call(each, self.names) for each in values]
         return [call for call in calls if call is not None] if all(calls) else []
 
