@@ -101,6 +101,20 @@ def test_an_answer_is_the_upstream_s_to_the_last_number(
     assert row.seconds_to_first is not None
 
 
+def test_several_prompts_are_each_asked_of_the_upstream(
+    client: openai.OpenAI, direct: openai.OpenAI
+) -> None:
+    options: Any = {"prompt": ["the cat", "a"], "max_tokens": 5, "seed": 3, "n": 2, "echo": True}
+    ours = client.completions.create(model="far", **options)
+    theirs = direct.completions.create(model="tiny", **options)
+    assert [each.text for each in ours.choices] == [each.text for each in theirs.choices]
+    assert ours.usage is not None
+    assert theirs.usage is not None
+    assert ours.usage.total_tokens == theirs.usage.total_tokens
+    with pytest.raises(openai.BadRequestError, match="echo: with logprobs is not known of far"):
+        client.completions.create(model="far", **{**options, "logprobs": 1})
+
+
 def test_streams_completions_and_default_models(
     client: openai.OpenAI, direct: openai.OpenAI
 ) -> None:
