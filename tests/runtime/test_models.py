@@ -45,7 +45,8 @@ def test_a_model_is_loaded_once_and_the_least_recently_used_goes() -> None:
     assert models.loaded == {"a": 4_000_000, "c": 4_000_000}
     use(models, "b")
     assert loads == ["a", "b", "c", "b"]
-    assert list(models.loaded) == ["c", "b"]
+    assert list(models.loaded) == list(models.opened) == ["c", "b"]
+    assert models.opened["b"] is use(models, "b")
 
 
 def test_what_is_in_use_stays_and_the_refusal_does_the_sum() -> None:

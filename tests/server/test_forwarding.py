@@ -64,6 +64,7 @@ def exchange(
     path: str = "/v1/chat/completions",
     method: str = "POST",
     given: bytes = b"{}",
+    headers: Sequence[tuple[bytes, bytes]] = (),
     crowded: bool = False,
     **settings: Any,
 ) -> list[Message]:
@@ -85,7 +86,7 @@ def exchange(
             sent.append(message)
 
         scope = {
-            "type": "http", "method": method, "path": path, "headers": [], "app": object(),
+            "type": "http", "method": method, "path": path, "headers": list(headers), "app": object(),
             "query_string": b"", "client": ("127.0.0.1", 1), "state": {"crowded": crowded},
         }  # fmt: skip
         await Forwarding(ask, replace(SETTINGS, **settings))(scope, receive, send)
@@ -143,6 +144,16 @@ def test_when_all_are_lost_the_dialect_says_so(
     headers = dict(sent[0]["headers"])
     assert headers[b"retry-after"] == b"1"
     assert any(value.startswith(b"req_") for value in headers.values())
+
+
+def test_at_a_shared_address_it_says_so_to_each_in_its_own_words() -> None:
+    for headers, shape in (
+        ([], lambda error: error["error"]["code"]),
+        ([(b"anthropic-version", b"2023-06-01")], lambda error: error["type"] == "error"),
+    ):
+        replicas = Replicas(*[[ConnectionError()]] * 3)
+        sent = exchange(replicas.ask, path="/v1/models", method="GET", headers=headers)
+        assert shape(told(sent)[1])
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,12 @@ class Models(Generic[M]):
         with self._lock:
             return {name: each.size for name, each in self._entries.items() if each.counted}
 
+    @property
+    def opened(self) -> dict[str, M]:
+        """Those that are loaded, the least recently used first."""
+        with self._lock:
+            return {name: e.model for name, e in self._entries.items() if e.model is not None}
+
     def acquire(self, name: str) -> M:
         """The model, loaded and in use until :meth:`release`.
 

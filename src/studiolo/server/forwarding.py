@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
@@ -168,7 +169,7 @@ class _Answer:
 
     async def refuse(self, error: StudioloError) -> None:
         """Tell of ``error``; raises it where that cannot be told any more."""
-        dialect = dialect_of(self.scope["path"], DIALECTS)
+        dialect = dialect_of(self.scope["path"], DIALECTS, Headers(scope=self.scope))
         context = Context(f"{self.scope['method'][:20]} ({dialect.name})", dialect.name)
         if self.begun:  # by the id that the replica has told
             told = (self._headers.get(name.encode(), b"") for name in dialect.headers(""))

@@ -6,12 +6,8 @@ Looks and changes nothing, so that whoever watches is not noticed. Knows no HTTP
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
-from studiolo.runtime.models import Models
 from studiolo.task.house import House
-
-M = TypeVar("M")
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Inside:
 def look(house: House) -> list[Inside]:
     """The models of ``house``, the least recently used first."""
     models = house.engine.models
-    opened, found = _opened(models), []
+    opened, found = models.opened, []
     for name, size in models.loaded.items():
         if (loaded := opened.get(name)) is None:
             found.append(Inside(name, False, size))
@@ -67,10 +63,3 @@ def look(house: House) -> list[Inside]:
             )
         )
     return found
-
-
-def _opened(models: Models[M]) -> dict[str, M]:
-    with models._lock:
-        return {
-            name: entry.model for name, entry in models._entries.items() if entry.model is not None
-        }
