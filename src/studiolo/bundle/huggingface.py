@@ -278,6 +278,7 @@ def _write_weights(
 
     def close_shard() -> None:
         save_file(pending, part(len(shards)), metadata={"format": "pt"})
+        part(len(shards)).chmod(0o644)  # it writes files that their owner alone may read
         shards.append(list(pending))
         pending.clear()
         storages.clear()

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "chat": ("studiolo.cli.chat", "Talk with a model."),
         "next": ("studiolo.cli.next", "Show the likeliest next tokens, and how one is chosen."),
         "score": ("studiolo.cli.score", "Say how well a model predicts a text."),
+        "train": ("studiolo.cli.train", "Train a model by a recipe."),
         "embed": ("studiolo.cli.embed", "Make vectors of texts, by which meanings are compared."),
         "batch": ("studiolo.cli.batch", "Answer a file of requests; a killed job goes on."),
         "serve": ("studiolo.cli.serve", "Answer the clients of OpenAI and others over HTTP."),

@@ -42,13 +42,16 @@ def visibility(
     window: int | None,
     real: Tensor | None,
     device: torch.device,
+    documents: Tensor | None = None,
 ) -> Visibility:
     """The rule for one forward pass of ``batch`` times ``tokens`` after ``start`` cached ones.
 
-    ``real``: bool ``[batch, tokens]``, false where a token is padding (only without a cache). A
-    query at position p sees keys in ``(p - window, p]``.
+    ``real``: bool ``[batch, tokens]``, false where a token is padding; ``documents``: int64
+    ``[batch, tokens]``, of which document a token is (both only without a cache). A query at
+    position p sees keys of its own document in ``(p - window, p]``.
     """
-    if real is None and start == 0 and (window is None or tokens <= window):
+    plain = real is None and documents is None
+    if plain and start == 0 and (window is None or tokens <= window):
         return Visibility(None, window, batch)
     query = torch.arange(start, start + tokens, device=device).unsqueeze(1)
     key = torch.arange(start + tokens, device=device)
@@ -59,6 +62,8 @@ def visibility(
     if real is not None:
         # A padded query sees itself, so that its softmax stays finite; nobody reads its output.
         mask = mask & (real[:, None, None, :] | (key == query))
+    if documents is not None:
+        mask = mask & (documents[:, None, :, None] == documents[:, None, None, :])
     return Visibility(mask, window, batch)
 
 

@@ -160,13 +160,16 @@ class Decoder(nn.Module):
         tokens: Tensor,
         *,
         real: Tensor | None = None,
+        documents: Tensor | None = None,
         caches: Sequence[KVCache] | None = None,
     ) -> Tensor:
         """Final hidden states ``[B, T, width]`` of ``tokens``, int64 ``[B, T]``.
 
         Without caches: whole sequences; ``real`` (bool ``[B, T]``) marks padding, left or right,
-        with false, and positions count the real tokens only. With caches: ``T`` new tokens for
-        each of B sequences; their lengths may differ when ``T`` is 1, and are equal otherwise.
+        with false, and positions count the real tokens only; tokens see those of their own
+        document alone where ``documents`` (int64 ``[B, T]``) says which that is. With caches:
+        ``T`` new tokens for each of B sequences; their lengths may differ when ``T`` is 1, and
+        are equal otherwise.
         """
         batch, count = tokens.shape
         steps = torch.arange(count, device=tokens.device)
@@ -180,7 +183,8 @@ class Decoder(nn.Module):
         else:
             positions = steps.expand_as(tokens)
         start = caches[0].length if caches else 0
-        sights = self._sights(batch, count, start, real, caches is not None and count == 1)
+        decoding = caches is not None and count == 1
+        sights = self._sights(batch, count, start, real, documents, decoding)
         rotations = self._rotations(positions)
 
         x = self.embed(tokens.flatten())
@@ -269,15 +273,21 @@ class Decoder(nn.Module):
         return F.linear(hidden, weight).float()
 
     def _sights(
-        self, batch: int, tokens: int, start: int, real: Tensor | None, decoding: bool
+        self,
+        batch: int,
+        tokens: int,
+        start: int,
+        real: Tensor | None,
+        documents: Tensor | None,
+        decoding: bool,
     ) -> tuple[Visibility, Visibility]:
         window = self.config.window
         if decoding:
             return Visibility(None, None, batch), Visibility(None, window, batch)
-        full = visibility(batch, tokens, start, None, real, self.device)
+        full = visibility(batch, tokens, start, None, real, self.device, documents)
         if window is None:
             return full, full
-        return full, visibility(batch, tokens, start, window, real, self.device)
+        return full, visibility(batch, tokens, start, window, real, self.device, documents)
 
     def _rotations(
         self, positions: Tensor
