@@ -19,6 +19,7 @@ ELSEWHERE = {
     "modality/text/blueprint.py": "what both vocabularies fill and test_tokenizer holds to others",
     "modality/text/bounded_jinja.py": "its bounds and its sandbox: modality/text/test_chat",
     "modality/text/spelling.py": "bytes and text of every token: modality/text/test_tokenizer",
+    "training/objective.py": "protocols and a plain value; every kind's tests are its tests",
     "nn/network.py": "protocols and a plain value; its networks' tests are its tests",
     "task/generation.py": "streams, stops, samples and results as people get them: task/test_text",
 }

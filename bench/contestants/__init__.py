@@ -142,6 +142,34 @@ SERVERS = (
 )
 """Who takes part in ``text_serving.py``."""
 
+TRAINERS = (
+    Entrant(
+        "studiolo",
+        "bench.contestants.studiolo_trainer",
+        "studiolo",
+        "pip install -e .",
+        "any",
+        "`studiolo train`, with its log and its checkpoints",
+    ),
+    Entrant(
+        "transformers.Trainer",
+        "bench.contestants.transformers_trainer",
+        "accelerate",
+        "pip install 'studiolo[bench]'",
+        "any",
+        "AdamW on LlamaForCausalLM of the same shape, its rate tuned; no checkpoints",
+    ),
+    Entrant(
+        "lean loop, Muon",
+        "bench.contestants.lean_trainer",
+        "torch",
+        "pip install -e .",
+        "any",
+        "a page of plain PyTorch; no log, no checkpoints",
+    ),
+)
+"""Who takes part in ``training.py``."""
+
 EMBEDDERS = (
     Entrant(
         "studiolo",

@@ -83,7 +83,8 @@ def test_a_new_one_knows_nothing_and_depends_on_its_seed_alone() -> None:
 
 def test_muon_takes_the_matrices_of_the_blocks_and_adamw_all_else() -> None:
     decoder = new_decoder(config(), 1, CPU)
-    optimiser = optimiser_for(decoder, OptimiserRecipe(), rate=0.01, matrix_rate=0.02)
+    parameters, rates = dict(decoder.named_parameters()), {"rate": 0.01, "matrix_rate": 0.02}
+    optimiser = optimiser_for(parameters, matrices_of(decoder), OptimiserRecipe(), **rates)
     assert isinstance(optimiser, Together)
     muon, adamw = optimiser.parts["muon"], optimiser.parts["adamw"]
     assert isinstance(muon, Muon)
@@ -92,6 +93,6 @@ def test_muon_takes_the_matrices_of_the_blocks_and_adamw_all_else() -> None:
     assert not set(muon.matrices) & set(adamw.parameters)
     assert len(muon.matrices) == 8
     assert matrices_of(decoder)["blocks.0.attention.qkv.weight"].outputs == (32, 32, 32)
-    plain = optimiser_for(decoder, OptimiserRecipe(kind="adamw"), rate=0.01, matrix_rate=0.02)
+    plain = optimiser_for(parameters, {}, OptimiserRecipe(), **rates)
     assert isinstance(plain, AdamW)
     assert len(plain.parameters) == len(list(decoder.parameters()))

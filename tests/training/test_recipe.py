@@ -51,7 +51,7 @@ def test_overrides_are_values_of_their_field() -> None:
         ("training.steps=2.5", "training.steps", "valid integer, not 2.5"),
         ("training.steps=0", "training.steps", "greater than or equal to 1, not 0"),
         ("model=3", "model", "not 3"),
-        ("size=null", "size", "not None"),
+        ("size=0", "size", "greater than or equal to 1, not 0"),
         ("name=../up", "name", "not '../up'"),
         ("size.deep=3", "set", "'size' of 'size.deep' is one value"),
         ("size", "set", "must be key=value, not 'size'"),

@@ -45,7 +45,7 @@ def test_without_a_terminal_it_says_a_line_at_each_evaluation(
         view.evaluated(Course(step=5, smooth=0.2, seconds=2.0, tokens=640), 1.5)
     err = capsys.readouterr().err
     assert "training.steps = 20\n" in err
-    assert "model.layers = 2  (from size)" in err
+    assert "model.layers = 2  (derived)" in err
     assert "step 5 of 20: " in err
     assert "validation 1.5000, 320 tokens/s" in err
 

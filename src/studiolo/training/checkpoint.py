@@ -79,7 +79,7 @@ class Checkpoints:
         except (OSError, SafetensorError) as error:
             with contextlib.suppress(OSError):
                 part.unlink(missing_ok=True)
-            raise _unwritten(path, error) from error
+            raise unwritten(path, error) from error
         for old in self.steps():
             if old not in (*self.steps()[-LAST:], best):
                 self.path(old).unlink()
@@ -106,7 +106,8 @@ class Checkpoints:
         return Saved(step, tensors, values)
 
 
-def _unwritten(path: Path, error: Exception) -> NoSpaceError | SourceError:
+def unwritten(path: Path, error: Exception) -> NoSpaceError | SourceError:
+    """That ``path`` could not be written, whichever way it was told."""
     # safetensors hides the number in its message.
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error):

@@ -38,6 +38,16 @@ class TokenBatch:
     targets: Tensor
     documents: Tensor | None = None
 
+    @property
+    def tokens(self) -> int:
+        """Tokens that are read."""
+        return self.inputs.numel()
+
+    @property
+    def weight(self) -> int:
+        """Tokens that are to be foreseen."""
+        return int((self.targets != IGNORED).sum())
+
     def to(self, device: torch.device) -> TokenBatch:
         """The same on another device."""
         if device.type == "cpu":
@@ -90,6 +100,22 @@ class Tokens:
             found.update(np.ascontiguousarray(self.ids[start : start + _STEP], "<u4").tobytes())
         found.update(b"\0" + np.ascontiguousarray(self.starts, "<i8").tobytes())
         return found.hexdigest()
+
+
+class Shuffle:
+    """``count`` things, each once an epoch, in an order that ``seed`` and the epoch decide."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed, self._epoch = count, seed, -1
+        self._order: NDArray[np.int64] = np.empty(0, np.int64)
+
+    def at(self, example: int) -> int:
+        """Which is the ``example``-th, counted over all epochs."""
+        epoch, index = divmod(example, self._count)
+        if epoch != self._epoch:
+            rng = np.random.Generator(np.random.PCG64([self._seed, epoch]))
+            self._order, self._epoch = rng.permutation(self._count), epoch
+        return int(self._order[index])
 
 
 class Blocks:

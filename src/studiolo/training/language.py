@@ -10,14 +10,21 @@ know text, data files or the loop.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+
+import numpy as np
 import torch
+from torch import Tensor, nn
 
 from studiolo.family.contract import Loss
+from studiolo.modality.text.tokenizer import Tokenizer
 from studiolo.nn.config import DecoderConfig
 from studiolo.nn.decoder import Decoder
 from studiolo.training.data import TokenBatch
-from studiolo.training.losses import fused_cross_entropy
+from studiolo.training.losses import IGNORED, fused_cross_entropy, token_surprise
 from studiolo.training.muon import Matrix, Muon
+from studiolo.training.objective import Reading
 from studiolo.training.optimiser import AdamW, Optimiser, Together
 from studiolo.training.recipe import OptimiserRecipe
 
@@ -35,8 +42,47 @@ class NextToken:
         decoder = self.decoder
         batch = batch.to(decoder.device)
         hidden = decoder.forward(batch.inputs, documents=batch.documents)
-        weight = decoder.embed.weight if decoder.head is None else decoder.head.weight
+        weight = scores_weight(decoder)
         return Loss(fused_cross_entropy(hidden.flatten(0, 1), weight, batch.targets.flatten()))
+
+    @torch.no_grad()
+    def judged(self, batch: TokenBatch) -> dict[str, float]:
+        """The same, as a number."""
+        return {"loss": float(self.loss(batch).total)}
+
+
+def scores_weight(decoder: Decoder) -> Tensor:
+    """``[V, width]``: what hidden states are multiplied by."""
+    return decoder.embed.weight if decoder.head is None else decoder.head.weight
+
+
+def summed_log_probs(decoder: Decoder, batch: TokenBatch) -> Tensor:
+    """Nats ``[B]``: how likely each row's targets are together, given what is before them."""
+    return -surprises(decoder, batch).sum(1)
+
+
+def surprises(decoder: Decoder, batch: TokenBatch) -> Tensor:
+    """Nats ``[B, T]``: of each target, 0 where there is none."""
+    batch = batch.to(decoder.device)
+    hidden = decoder.forward(batch.inputs, documents=batch.documents).flatten(0, 1)
+    targets = batch.targets.flatten()
+    at = (targets != IGNORED).nonzero().squeeze(1)
+    found = token_surprise(hidden[at], scores_weight(decoder), targets[at])
+    every = torch.zeros(len(targets), device=found.device).index_put((at,), found)
+    return every.view(batch.targets.shape)
+
+
+def surprise(reading: Reading[TokenBatch], tokenizer: Tokenizer, nats: float) -> dict[str, float]:
+    """A mean loss of all targets of ``reading``, in ``nats`` a token, and in bits a byte."""
+    counts = np.zeros(tokenizer.vocab_size, np.int64)
+    for batch in reading.sweep():
+        targets = batch.targets[batch.targets != IGNORED].numpy()
+        counts += np.bincount(targets, minlength=len(counts))
+    spelt = sum(int(counts[i]) * len(tokenizer.token_bytes(int(i))) for i in counts.nonzero()[0])
+    found = {"validation_loss": nats}
+    if spelt:
+        found["validation_bits_per_byte"] = nats / math.log(2) * int(counts.sum()) / spelt
+    return found
 
 
 def new_decoder(config: DecoderConfig, seed: int, device: torch.device) -> Decoder:
@@ -57,11 +103,14 @@ def new_decoder(config: DecoderConfig, seed: int, device: torch.device) -> Decod
 
 
 def optimiser_for(
-    decoder: Decoder, recipe: OptimiserRecipe, *, rate: float, matrix_rate: float
+    parameters: Mapping[str, nn.Parameter],
+    matrices: Mapping[str, Matrix],
+    recipe: OptimiserRecipe,
+    *,
+    rate: float,
+    matrix_rate: float,
 ) -> Optimiser:
-    """AdamW over all parameters, or Muon over the blocks' matrices and AdamW over the rest."""
-    parameters = dict(decoder.named_parameters())
-    matrices = matrices_of(decoder) if recipe.kind == "muon" else {}
+    """AdamW over all ``parameters``, but Muon over the ``matrices`` among them."""
     adamw = AdamW(
         {name: p for name, p in parameters.items() if name not in matrices},
         rate=rate,

@@ -78,11 +78,130 @@ def fused_cross_entropy(
     V - 1, or :data:`IGNORED` for rows that do not count. ``chunk``: logits held at once. Raises
     :class:`InvalidRequestError` if no row counts.
     """
-    if not bool((targets != IGNORED).any()):
+    counted = targets != IGNORED
+    if not bool(counted.any()):
         raise InvalidRequestError("batch", "has nothing to predict: every target is left out")
-    if torch.is_autocast_enabled(hidden.device.type):
-        dtype = torch.get_autocast_dtype(hidden.device.type)
-        hidden, weight = hidden.to(dtype), weight.to(dtype)
+    if 2 * int(counted.sum()) < len(targets):  # most are questions: only answers are scored
+        hidden, targets = hidden[counted], targets[counted]
+    hidden, weight = _cast(hidden, weight)
     rows = max(1, chunk // len(weight))
     with torch.autocast(hidden.device.type, enabled=False):
         return cast(Tensor, _Fused.apply(hidden, weight, targets, rows))  # type: ignore[no-untyped-call]
+
+
+class _Surprise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, rows: int) -> Tensor:
+        found = torch.zeros(len(hidden), device=hidden.device)
+        for start in range(0, len(hidden), rows):
+            part = slice(start, start + rows)
+            logits = torch.mm(hidden[part], weight.T).float()
+            answers = targets[part].clamp(min=0).unsqueeze(1)
+            found[part] = logits.logsumexp(1) - logits.gather(1, answers).squeeze(1)
+        ctx.save_for_backward(hidden, weight, targets)
+        ctx.rows = rows
+        return found.masked_fill_(targets == IGNORED, 0.0)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (scale,) = grads
+        hidden, weight, targets = ctx.saved_tensors
+        wants_hidden, wants_weight = ctx.needs_input_grad[:2]
+        scale = scale.masked_fill(targets == IGNORED, 0.0)
+        grad_hidden = torch.empty_like(hidden) if wants_hidden else None
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
+        for start in range(0, len(hidden), ctx.rows):
+            part = slice(start, start + ctx.rows)
+            dlogits = torch.mm(hidden[part], weight.T).float().softmax(1)
+            answers = targets[part].clamp(min=0).unsqueeze(1)
+            dlogits.scatter_add_(1, answers, torch.full(answers.shape, -1.0, device=answers.device))
+            dlogits = dlogits.mul_(scale[part].unsqueeze(1)).to(hidden.dtype)
+            if grad_hidden is not None:
+                torch.mm(dlogits, weight, out=grad_hidden[part])
+            if grad_weight is not None:
+                grad_weight.add_(torch.mm(dlogits.T, hidden[part]))
+        grad_weight = None if grad_weight is None else grad_weight.to(weight.dtype)
+        return grad_hidden, grad_weight, None, None
+
+
+def token_surprise(
+    hidden: Tensor, weight: Tensor, targets: Tensor, *, chunk: int = CHUNK
+) -> Tensor:
+    """Cross-entropy of each row in nats, float32 ``[N]``, 0 where the target is left out.
+
+    As :func:`fused_cross_entropy`, for losses that are no mean of it: the gradient of each row
+    comes later, so that a chunk's logits are made again for it.
+    """
+    hidden, weight = _cast(hidden, weight)
+    rows = max(1, chunk // len(weight))
+    with torch.autocast(hidden.device.type, enabled=False):
+        return cast(Tensor, _Surprise.apply(hidden, weight, targets, rows))  # type: ignore[no-untyped-call]
+
+
+class _Distilled(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        teacher: tuple[Tensor, Tensor],
+        temperature: float,
+        rows: int,
+    ) -> Tensor:
+        wants_hidden, wants_weight = ctx.needs_input_grad[:2]
+        total = torch.zeros((), device=hidden.device)
+        grad_hidden = torch.empty_like(hidden) if wants_hidden else None
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
+        for start in range(0, len(hidden), rows):
+            part = slice(start, start + rows)
+            student = (torch.mm(hidden[part], weight.T).float() / temperature).log_softmax(1)
+            wanted = (torch.mm(teacher[0][part], teacher[1].T).float() / temperature).log_softmax(1)
+            weights = wanted.exp()
+            total += (weights * (wanted - student)).sum()
+            # T² times the loss has gradients of one size, whatever T is.
+            dlogits = (student.exp_() - weights).mul_(temperature / len(hidden)).to(hidden.dtype)
+            if grad_hidden is not None:
+                torch.mm(dlogits, weight, out=grad_hidden[part])
+            if grad_weight is not None:
+                grad_weight.add_(torch.mm(dlogits.T, hidden[part]))
+        grad_weight = None if grad_weight is None else grad_weight.to(weight.dtype)
+        ctx.save_for_backward(grad_hidden, grad_weight)
+        return total * (temperature**2 / len(hidden))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (scale,) = grads
+        found = (None if g is None else g * scale.to(g.dtype) for g in ctx.saved_tensors)
+        return (*found, None, None, None)
+
+
+def fused_distillation(
+    hidden: Tensor,
+    weight: Tensor,
+    teacher: tuple[Tensor, Tensor],
+    *,
+    temperature: float = 1.0,
+    chunk: int = CHUNK,
+) -> Tensor:
+    r"""How far a student's next tokens are from its teacher's, float32 ``[]``, in nats.
+
+    .. math:: \frac{T^2}{n} \sum_i \mathrm{KL}\left(p_i \,\|\, q_i\right), \quad
+              p = \mathrm{softmax}(z_{teacher} / T), \quad q = \mathrm{softmax}(z_{student} / T)
+
+    (Hinton et al. 2015, section 2). ``hidden``, ``weight``: ``[N, width]``, ``[V, width]``;
+    ``teacher``: the same of the teacher, whose width may differ. Differentiable once in the first
+    two; never are more than two times ``chunk`` logits held.
+    """
+    hidden, weight = _cast(hidden, weight)
+    known = _cast(*teacher)
+    rows = max(1, chunk // len(weight))
+    with torch.autocast(hidden.device.type, enabled=False):
+        return cast(Tensor, _Distilled.apply(hidden, weight, known, temperature, rows))  # type: ignore[no-untyped-call]
+
+
+def _cast(hidden: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """To what products are made in, where that is being chosen."""
+    if not torch.is_autocast_enabled(hidden.device.type):
+        return hidden, weight
+    dtype = torch.get_autocast_dtype(hidden.device.type)
+    return hidden.to(dtype), weight.to(dtype)

@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
+
+from studiolo.bundle.adapter_writer import write_adapter
 from studiolo.bundle.huggingface import write_directory
 from studiolo.bundle.layout import hf_config, hf_tensors
 from studiolo.bundle.manifest import (
@@ -24,8 +27,11 @@ from studiolo.bundle.manifest import (
     hash_file,
 )
 from studiolo.modality.text.tokenizer import Tokenizer
+from studiolo.nn.adapter import Site, Update
+from studiolo.nn.config import DecoderConfig
 from studiolo.nn.decoder import Decoder
 from studiolo.record.journal import replace_file
+from studiolo.training.checkpoint import unwritten
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,7 @@ def publish(
 
     Files of an earlier bundle there are replaced. Raises as :func:`write_directory`.
     """
-    draft = workshop / "bundle"
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = _draft(workshop)
     config = hf_config(decoder.config)
     ends = sorted(tokenizer.eos_ids)
     special: dict[str, object] = {"bos_token_id": tokenizer.bos_id}
@@ -60,8 +65,41 @@ def publish(
         tokenizer=tokenizer,
         generation={"_from_model_config": False, **special},
     )
-    card = draft / "README.md"
-    card.write_text(model_card(decoder, facts), encoding="utf-8")
+    return _moved(draft, folder, "autoregressive", decoder.config, facts)
+
+
+def publish_adapter(
+    folder: Path,
+    workshop: Path,
+    config: DecoderConfig,
+    updates: Mapping[Site, Update],
+    base: str,
+    facts: Facts,
+) -> BundleManifest:
+    """Make ``folder`` the adapter of ``updates``, for the model ``base`` of ``config``.
+
+    Raises :class:`SourceError` and :class:`NoSpaceError` if it cannot be written.
+    """
+    draft = _draft(workshop)
+    draft.mkdir()
+    try:
+        write_adapter(draft, config, updates, base)
+    except (OSError, SafetensorError) as error:
+        raise unwritten(draft, error) from error
+    return _moved(draft, folder, "adapter", config, facts)
+
+
+def _draft(workshop: Path) -> Path:
+    draft = workshop / "bundle"
+    shutil.rmtree(draft, ignore_errors=True)
+    return draft
+
+
+def _moved(
+    draft: Path, folder: Path, family: str, config: DecoderConfig, facts: Facts
+) -> BundleManifest:
+    """Write the card, move all into place, the manifest last."""
+    (draft / "README.md").write_text(model_card(config, facts), encoding="utf-8")
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
     files = {path.name: hash_file(path) for path in sorted(draft.iterdir())}
     for name in files:
@@ -69,11 +107,11 @@ def publish(
     draft.rmdir()
     manifest = BundleManifest(
         name=facts.name,
-        family="autoregressive",
+        family=family,
         modality="text",
-        parameters=decoder.config.parameters,
+        parameters=config.parameters if family == "autoregressive" else None,
         licence=facts.licence,
-        context_length=decoder.config.context,
+        context_length=config.context,
         files=files,
         source=Origin(
             kind="directory",
@@ -88,9 +126,8 @@ def publish(
     return manifest
 
 
-def model_card(decoder: Decoder, facts: Facts) -> str:
+def model_card(c: DecoderConfig, facts: Facts) -> str:
     """The page that tells people what the model is, in Markdown."""
-    c = decoder.config
     rows = {
         "architecture": f"{c.architecture}, {len(c.layers)} layers, width {c.width}, "
         f"{c.heads} heads, {c.parameters:,} parameters",

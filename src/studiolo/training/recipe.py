@@ -33,13 +33,52 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class StartRecipe(_Section):
+    """What is trained."""
+
+    model: str | None = Field(
+        None, description="name or path of a model to go on from; null: a new one is made"
+    )
+    adapter: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = Field(
+        None, description="rank of low-rank updates beside frozen weights; null: all are trained"
+    )
+
+
+class ObjectiveRecipe(_Section):
+    """What is learnt of the data."""
+
+    kind: Literal["text", "answers", "preferences", "distil", "rewards"] = Field(
+        "text",
+        description="text: every next token; answers: those of answers alone; preferences: to "
+        "answer rather so than so (DPO); distil: a teacher's next tokens; rewards: answers that "
+        "can be checked (GRPO)",
+    )
+    beta: Annotated[float, Field(gt=0, le=10)] = Field(
+        0.1, description="preferences: how dearly leaving the model that is begun with is bought"
+    )
+    teacher: str | None = Field(None, description="distil: name or path of the teacher")
+    temperature: Annotated[float, Field(gt=0, le=100)] = Field(
+        1.0, description="distil: of both distributions; rewards: of the answers tried"
+    )
+    group: Annotated[int, Field(ge=2, le=1024, strict=True)] = Field(
+        8, description="rewards: answers tried for each prompt"
+    )
+    answer_tokens: Count = Field(64, description="rewards: longest answer")
+
+
 class DataRecipe(_Section):
     """What is read."""
 
-    path: str | None = Field(None, description="a text file, or a directory of token shards")
+    path: str | None = Field(
+        None,
+        description="a text file or a directory of token shards; for answers, JSONL of "
+        "`messages`, or of `prompt` and `completion`; for preferences, of `prompt`, `chosen` and "
+        "`rejected`; for rewards, of `prompt` and `answer`, or `pattern`",
+    )
     tokenizer: str = Field(
         "characters",
-        description="`characters`, which makes one of the text, or a directory that holds one",
+        description="`characters`, which makes one of the text, or a directory that holds one; "
+        "a model to go on from has its own",
     )
     validation: Annotated[float, Field(gt=0, le=0.5)] = Field(
         0.1, description="part of the tokens, from the end, that is kept for validation"
@@ -68,8 +107,10 @@ class ModelRecipe(_Section):
 class OptimiserRecipe(_Section):
     """How gradients move weights."""
 
-    kind: Literal["muon", "adamw"] = Field(
-        "muon", description="muon: for hidden matrices, AdamW for all else"
+    kind: Literal["muon", "adamw"] | None = Field(
+        None,
+        description="muon: for hidden matrices, AdamW for all else; that for a new model, adamw "
+        "for one to go on from",
     )
     rate: Rate | None = Field(None, description="AdamW's peak rate")
     matrix_rate: Rate | None = Field(None, description="Muon's peak rate")
@@ -101,6 +142,9 @@ class TrainingRecipe(_Section):
     """How long, in which portions."""
 
     steps: Count | None = None
+    epochs: Annotated[float, Field(gt=0, le=10_000)] = Field(
+        1.0, description="times that the data are read, for a model to go on from, without steps"
+    )
     batch: Count | None = Field(None, description="blocks of a micro-batch")
     accumulate: Count = Field(1, description="micro-batches of a step")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -129,9 +173,13 @@ class Recipe(_Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$")]
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 1
-    size: Annotated[int, Field(ge=1, le=256, strict=True)] = Field(
-        description="the one dial: the number of layers, from which all else is derived"
+    size: Annotated[int, Field(ge=1, le=256, strict=True)] | None = Field(
+        None,
+        description="the one dial of a new model: the number of layers, from which all else is "
+        "derived",
     )
+    start: StartRecipe = StartRecipe()
+    objective: ObjectiveRecipe = ObjectiveRecipe()
     data: DataRecipe = DataRecipe()
     model: ModelRecipe = ModelRecipe()
     optimiser: OptimiserRecipe = OptimiserRecipe()

@@ -1,36 +1,38 @@
-"""A recipe is carried out: data, network, loop, and at the end a bundle.
+"""A recipe is carried out: data, network, loop, and at the end a bundle or an adapter.
 
-The bundle's folder is the run's: beside the model it holds ``training/`` with the recipe, the
+The result's folder is the run's: beside the model it holds ``training/`` with the recipe, the
 log, the report and the checkpoints. Deliberately unknown here: terminals and arguments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from studiolo.bundle.manifest import Lineage
 from studiolo.family.autoregressive import Autoregressive
+from studiolo.nn.decoder import Decoder
 from studiolo.training.checkpoint import Checkpoints
-from studiolo.training.data import Blocks, TokenBatch
-from studiolo.training.language import NextToken, new_decoder, optimiser_for
+from studiolo.training.language import matrices_of, new_decoder, optimiser_for
 from studiolo.training.log import Log
 from studiolo.training.loop import Course, Loop, Pace, Player, Watcher
-from studiolo.training.publish import Facts, publish
+from studiolo.training.lowrank import low_rank, updates
+from studiolo.training.objective import Batch, Learner
+from studiolo.training.objectives import read_objective
+from studiolo.training.publish import Facts, publish, publish_adapter
 from studiolo.training.recipe import Recipe
 from studiolo.training.report import write_report
 from studiolo.training.samples import continuation
 from studiolo.training.schedule import factor
 from studiolo.training.size import Plan, plan
-from studiolo.training.source import Source, read_source
+from studiolo.training.start import read_start
 from studiolo.training.workshop import Workshop
-
-SWEEP = 1 << 12
-"""Tokens read at once in an evaluation: many, since nothing is kept for gradients."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,14 @@ class Run:
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self.recipe, self.folder = recipe, folder
-        self.source: Source = read_source(recipe.data)
-        self.plan: Plan = plan(recipe, self.source.tokenizer.vocab_size)
-        context = self.plan.config.context
-        training, held_out = self.source.tokens.split(recipe.data.validation, context + 1)
-        self.blocks = Blocks(training, block=context, batch=self.plan.batch, seed=recipe.seed)
-        sweep = max(1, SWEEP // context)
-        self.held_out = Blocks(held_out, block=context, batch=sweep, seed=recipe.seed)
+        start = recipe.start.model
+        self.start = None if start is None else read_start(start)
+        self.objective = read_objective(recipe, self.start)
+        self.tokenizer = self.objective.tokenizer
+        parent = None if self.start is None else self.start.config
+        size = round(self.objective.size * (1 - recipe.data.validation))
+        self.plan: Plan = plan(recipe, self.tokenizer.vocab_size, parent, size)
+        self.parts = self.objective.parts(recipe, self.plan)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def carry_out(
@@ -73,12 +76,17 @@ class Run:
         :class:`Workshop`, :meth:`Loop.run` and :func:`publish` raise.
         """
         recipe, plan = self.recipe, self.plan
-        identity = {"recipe": recipe.digest, "data": self.source.digest}
+        identity = {"recipe": recipe.digest, "data": self.objective.digest}
+        if self.start is not None:
+            identity["start.model"] = self.start.digest
         workshop = Workshop(self.folder, recipe, identity, resume=resume)
         torch.manual_seed(recipe.seed)
-        decoder = new_decoder(plan.config, recipe.seed, self.device)
-        model = NextToken(decoder)
-        loop = self._loop(model, workshop.checkpoints)
+        decoder = self._decoder()
+        parameters = dict(decoder.named_parameters())
+        if recipe.start.adapter is not None:
+            parameters = low_rank(decoder, recipe.start.adapter, recipe.seed)
+        learner = self.objective.learner(decoder, recipe)
+        loop = self._loop(decoder, learner, parameters, workshop.checkpoints)
         saved = workshop.checkpoints.newest()
         if saved is not None:
             loop.resume(saved)
@@ -90,34 +98,52 @@ class Run:
             if not finished:
                 return _result(course, course.best, None)
             loop.keep_best()
-            with torch.no_grad():
-                loss = self.validation_loss(model)
-            log.write(step=course.step, final=loss)
-        facts = self._facts(course, loss)
-        publish(self.folder, workshop.path, decoder, self.source.tokenizer, facts)
+            told = self.evaluation(learner)
+            log.write(step=course.step, final=told["loss"])
+        facts = self._facts(course, told)
+        if self.start is not None and recipe.start.adapter is not None:
+            changes, base = updates(decoder, parameters), self.start.name
+            publish_adapter(self.folder, workshop.path, decoder.config, changes, base, facts)
+        else:
+            publish(self.folder, workshop.path, decoder, self.tokenizer, facts)
         write_report(workshop.report, workshop.log, recipe, plan, facts)
-        return _result(course, loss, self.folder)
+        return _result(course, told["loss"], self.folder)
 
-    def validation_loss(self, model: NextToken, limit: int | None = None) -> float:
-        """Mean nats a token over all that is held out, or over about ``limit`` tokens of it."""
-        total = count = 0.0
-        for batch in self.held_out.sweep(limit):
-            predicted = float((batch.targets >= 0).sum())
-            total += float(model.loss(batch).total) * predicted
-            count += predicted
-        return total / count
+    def evaluation(self, learner: Learner[Any], limit: int | None = None) -> dict[str, float]:
+        """Means over all that is held out, or over about ``limit`` tokens of it."""
+        totals: dict[str, float] = {}
+        count = 0
+        for batch in self.parts.held_out.sweep(limit):
+            count += batch.weight
+            for name, value in learner.judged(batch).items():
+                totals[name] = totals.get(name, 0.0) + value * batch.weight
+        return {name: total / count for name, total in totals.items()}
 
-    def _loop(self, model: NextToken, checkpoints: Checkpoints) -> Loop[TokenBatch]:
+    def _decoder(self) -> Decoder:
+        if self.start is not None:
+            return self.start.decoder(self.device)
+        return new_decoder(self.plan.config, self.recipe.seed, self.device)
+
+    def _loop(
+        self,
+        decoder: Decoder,
+        learner: Learner[Any],
+        parameters: Mapping[str, nn.Parameter],
+        checkpoints: Checkpoints,
+    ) -> Loop[Batch]:
         recipe, plan = self.recipe, self.plan
         schedule = recipe.schedule
         optimiser = optimiser_for(
-            model.decoder, recipe.optimiser, rate=plan.rate, matrix_rate=plan.matrix_rate
+            parameters,
+            matrices_of(decoder) if plan.optimiser == "muon" else {},
+            recipe.optimiser,
+            rate=plan.rate,
+            matrix_rate=plan.matrix_rate,
         )
-        parameters = dict(model.decoder.named_parameters())
         return Loop(
-            players=[Player("model", parameters, model.loss, optimiser)],
-            batch=self.blocks.at,
-            size=lambda batch: batch.inputs.numel(),
+            players=[Player("model", parameters, learner.loss, optimiser)],
+            batch=self.parts.training.at,
+            size=lambda batch: batch.tokens,
             pace=Pace(
                 steps=plan.steps,
                 factor=partial(
@@ -136,7 +162,7 @@ class Run:
                 average=recipe.training.average,
                 precision=self._precision(),
             ),
-            evaluate=lambda: self.validation_loss(model, recipe.watch.tokens),
+            evaluate=lambda: self.evaluation(learner, recipe.watch.tokens)["loss"],
             checkpoints=checkpoints,
         )
 
@@ -151,15 +177,17 @@ class Run:
                 able = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
                 return torch.bfloat16 if able else None
 
-    def _facts(self, course: Course, loss: float) -> Facts:
-        held_out = self.held_out.tokens
-        bits = loss / 0.6931471805599453 * len(held_out) / self.source.byte_count(held_out)
-        recipe = self.recipe
+    def _facts(self, course: Course, told: Mapping[str, float]) -> Facts:
+        recipe, start = self.recipe, self.start
         return Facts(
             name=recipe.name,
-            licence=self.source.licence,
-            lineage=Lineage(data=(self.source.digest,), recipe=recipe.digest),
-            quality={"validation_loss": loss, "validation_bits_per_byte": bits},
+            licence=self.objective.licence,
+            lineage=Lineage(
+                parents=() if start is None else (start.digest,),
+                data=(self.objective.digest,),
+                recipe=recipe.digest,
+            ),
+            quality=self.objective.quality(self.parts, told),
             details={
                 "trained for": f"{course.step:,} steps, {course.tokens:,} tokens, "
                 f"{course.seconds:,.0f} s",
@@ -176,8 +204,7 @@ class _Writer:
         self, run: Run, model: Autoregressive, log: Log, wrote: Callable[[int, str], None]
     ) -> None:
         self._run, self._model, self._log, self._wrote = run, model, log, wrote
-        tokenizer = run.source.tokenizer
-        self._prompt = tokenizer.encode(run.recipe.watch.prompt) or [0]
+        self._prompt = run.objective.prompt(run.recipe)
 
     def step(self, course: Course, loss: float, norm: float, rate: float) -> None:
         """Nothing is to be done."""
@@ -187,8 +214,12 @@ class _Writer:
         count = self._run.recipe.watch.sample
         if not count:
             return
+        tokenizer = self._run.tokenizer
         made = continuation(self._model, self._prompt, count, self._run.recipe.seed)
-        text = self._run.source.tokenizer.decode([*self._prompt, *made])
+        if self._run.recipe.objective.kind != "text":  # an answer has an end
+            ends = [i for i, token in enumerate(made) if token in tokenizer.eos_ids]
+            made = made[: ends[0]] if ends else made
+        text = tokenizer.decode([*self._prompt, *made])
         self._log.write(step=course.step, sample=text)
         self._wrote(course.step, text)
 

@@ -31,16 +31,9 @@ class Source:
     digest: str
     licence: str
 
-    def byte_count(self, part: Tokens) -> int:
-        """UTF-8 bytes that all tokens of ``part`` spell."""
-        counts = np.bincount(part.ids, minlength=self.tokenizer.vocab_size)
-        return sum(
-            int(counts[i]) * len(self.tokenizer.token_bytes(int(i))) for i in counts.nonzero()[0]
-        )
 
-
-def read_source(recipe: DataRecipe) -> Source:
-    """Read or map what the recipe names.
+def read_source(recipe: DataRecipe, given: Tokenizer | None = None) -> Source:
+    """Read or map what the recipe names; ``given``: the tokenizer of a model to go on from.
 
     Raises :class:`InvalidRequestError`, naming the field, for a path that is not given, not
     there, empty or no text, and what a tokenizer's reader raises.
@@ -51,11 +44,11 @@ def read_source(recipe: DataRecipe) -> Source:
         )
     path = Path(recipe.path).expanduser()
     text, digest = _read_text(path)
-    if recipe.tokenizer == CHARACTERS:
+    if given is None and recipe.tokenizer == CHARACTERS:
         characters = alphabet(text)
         tokens = Tokens.of(character_ids(text, characters))
         return Source(tokens, character_tokenizer(characters), digest, recipe.licence)
-    tokenizer = Tokenizer.from_directory(Path(recipe.tokenizer).expanduser())
+    tokenizer = given or Tokenizer.from_directory(Path(recipe.tokenizer).expanduser())
     ids = tokenizer.encode(text, add_special=False)
     kind = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
     return Source(Tokens.of(np.array(ids, kind)), tokenizer, digest, recipe.licence)

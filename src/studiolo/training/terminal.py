@@ -86,12 +86,13 @@ def watching(run: Run) -> Iterator[View]:
     """A view on standard error; first what the recipe came to."""
     console = Console(stderr=True, highlight=False)
     for name, value, derived in run.plan.lines():
-        console.print(f"{name} = {value}{'  (from size)' if derived else ''}", style="dim")
-    config = run.plan.config
+        console.print(f"{name} = {value}{'  (derived)' if derived else ''}", style="dim")
     console.print(
-        f"{config.parameters:,} parameters, {len(run.blocks.tokens):,} tokens to learn from, "
-        f"{len(run.held_out.tokens):,} held out, on {run.device.type}"
+        f"{run.plan.config.parameters:,} parameters, {run.objective.size:,} tokens, of which "
+        f"{run.recipe.data.validation:.0%} are held out, on {run.device.type}"
     )
+    if run.parts.remark:
+        console.print(run.parts.remark, style="yellow")
     if not sys.stderr.isatty():
         yield View(run, console, None)
         return

@@ -36,10 +36,12 @@ def encode_chat(
     tokenizer: Tokenizer,
     messages: Sequence[Mapping[str, object]],
     tools: Sequence[Mapping[str, object]] | None = None,
+    *,
+    ask: bool = True,
 ) -> list[int]:
-    """Token ids of a conversation, up to where the answer begins.
+    """Token ids of a conversation; if ``ask``, up to where the answer begins.
 
-    Arguments as of :func:`studiolo.modality.text.chat.render_chat`. Control tokens come of
+    Other arguments as of :func:`studiolo.modality.text.chat.render_chat`. Control tokens come of
     the template alone. Raises :class:`ChatTemplateError`, also if there is no template.
     """
     template = tokenizer.chat_template
@@ -53,6 +55,7 @@ def encode_chat(
         template,
         marker.marked(said),
         tools=marker.marked(offered),
+        add_generation_prompt=ask,
         special=tokenizer.special,
     )
     text, written = _unmarked(rendered, marker.mark)
