@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "pull": ("studiolo.cli.models", "Fetch a model."),
         "remove": ("studiolo.cli.models", "Delete a model from this machine."),
         "inspect": ("studiolo.cli.inspect", "Describe a model without loading it."),
+        "lineage": ("studiolo.cli.lineage", "Show what a model was made from."),
         "doctor": ("studiolo.cli.doctor", "Say what this machine has and what is missing."),
     }
 )

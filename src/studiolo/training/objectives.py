@@ -15,7 +15,7 @@ from studiolo.training.preference import Preferences
 from studiolo.training.recipe import Recipe
 from studiolo.training.reward import Rewards
 from studiolo.training.source import read_source
-from studiolo.training.start import Start, read_start
+from studiolo.training.start import Start
 from studiolo.training.text import Text
 
 ITS_OWN = {
@@ -26,7 +26,7 @@ ITS_OWN = {
 """Fields of ``objective`` that are of some kinds alone."""
 
 
-def read_objective(recipe: Recipe, start: Start | None) -> Objective:
+def read_objective(recipe: Recipe, start: Start | None, teacher: Start | None) -> Objective:
     """Read or map the data, and say what is learnt of them.
 
     Raises :class:`InvalidRequestError`, naming the field, for data that do not fit the objective.
@@ -40,9 +40,8 @@ def read_objective(recipe: Recipe, start: Start | None) -> Objective:
     if kind == "text":
         return Text(read_source(recipe.data, None if start is None else start.tokenizer))
     if kind == "distil":
-        if recipe.objective.teacher is None:
+        if teacher is None:
             raise InvalidRequestError("objective.teacher", "is not given", remedy="Name a model.")
-        teacher = read_start(recipe.objective.teacher)
         return Distil(read_source(recipe.data, (start or teacher).tokenizer), teacher)
     if start is None:
         raise InvalidRequestError(

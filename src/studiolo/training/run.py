@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from studiolo.bundle.derived_licence import derived
 from studiolo.bundle.manifest import Lineage
 from studiolo.family.autoregressive import Autoregressive
 from studiolo.nn.decoder import Decoder
@@ -54,7 +55,14 @@ class Run:
         self.recipe, self.folder = recipe, folder
         start = recipe.start.model
         self.start = None if start is None else read_start(start)
-        self.objective = read_objective(recipe, self.start)
+        teacher = recipe.objective.teacher
+        self.teacher = None if teacher is None else read_start(teacher)
+        self.objective = read_objective(recipe, self.start, self.teacher)
+        self.parents = [each for each in (self.start, self.teacher) if each is not None]
+        self.licence = derived(
+            {"the data": self.objective.licence}
+            | {f"the model {each.name}": each.licence for each in self.parents}
+        )
         self.tokenizer = self.objective.tokenizer
         parent = None if self.start is None else self.start.config
         size = round(self.objective.size * (1 - recipe.data.validation))
@@ -77,8 +85,7 @@ class Run:
         """
         recipe, plan = self.recipe, self.plan
         identity = {"recipe": recipe.digest, "data": self.objective.digest}
-        if self.start is not None:
-            identity["start.model"] = self.start.digest
+        identity |= {f"model {each.name}": each.digest for each in self.parents}
         workshop = Workshop(self.folder, recipe, identity, resume=resume)
         torch.manual_seed(recipe.seed)
         decoder = self._decoder()
@@ -178,12 +185,12 @@ class Run:
                 return torch.bfloat16 if able else None
 
     def _facts(self, course: Course, told: Mapping[str, float]) -> Facts:
-        recipe, start = self.recipe, self.start
+        recipe = self.recipe
         return Facts(
             name=recipe.name,
-            licence=self.objective.licence,
+            licence=self.licence,
             lineage=Lineage(
-                parents=() if start is None else (start.digest,),
+                parents=tuple(each.digest for each in self.parents),
                 data=(self.objective.digest,),
                 recipe=recipe.digest,
             ),
