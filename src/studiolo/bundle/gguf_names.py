@@ -3,7 +3,8 @@
 llama.cpp's converter renames tensors and for some architectures changes their values; here
 both are undone: Q and K of Llama and SmolLM3 are permuted back from interleaved to split
 rotary halves, Gemma 3's norm weights lose the 1 that was added, GPT-2's matrices are
-transposed to ``[in, out]`` again. Notable choice: the file must have exactly the tensors,
+transposed to ``[in, out]`` again. The table has both ways, so that
+``bundle/gguf_writer`` goes the other. Notable choice: the file must have exactly the tensors,
 in exactly the shapes, that its metadata calls for; a tensor too many is an error as well,
 because it would change the output and not be noticed.
 
@@ -13,7 +14,7 @@ Deliberately unknown here: blocks and bytes (``bundle/gguf``), configuration val
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +29,7 @@ from studiolo.nn.packed import Packed
 
 _ROPE_TENSORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
-_SAMPLING = {
+SAMPLING = {
     "temp": "temperature",
     "top_k": "top_k",
     "top_p": "top_p",
@@ -38,12 +39,25 @@ _SAMPLING = {
 
 
 @dataclass(frozen=True)
-class _Source:
-    """Where one Hugging Face tensor comes from: its GGUF name and shape, and what undoes it."""
+class Change:
+    """What llama.cpp's converter does to a tensor, and what undoes it."""
+
+    do: Callable[[Tensor], Tensor]
+    undo: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one Hugging Face tensor lies in a GGUF: its name and shape there, and its change."""
 
     name: str
     shape: tuple[int, ...]
-    undo: Callable[[Tensor], Tensor] | None = None
+    change: Change | None = None
+
+    @property
+    def given(self) -> tuple[int, ...]:
+        """Its shape under the Hugging Face name."""
+        return self.shape[::-1] if self.change is _TRANSPOSED else self.shape
 
 
 def gguf_checkpoint(file: GGUFFile) -> Checkpoint:
@@ -73,13 +87,13 @@ def gguf_checkpoint(file: GGUFFile) -> Checkpoint:
     if metadata.architecture in ("llama", "smollm3"):
         config["attention_bias"] = "blk.0.attn_q.bias" in file.tensors
         config["mlp_bias"] = "blk.0.ffn_down.bias" in file.tensors
-    sources = _gpt2(config) if metadata.architecture == "gpt2" else _rotary(config)
+    sources = gguf_sources(config)
     _check(file, sources)
 
     def read(name: str) -> Tensor:
         source = sources[name]
         tensor = file.read(source.name)
-        return tensor if source.undo is None else source.undo(tensor)
+        return tensor if source.change is None else source.change.undo(tensor)
 
     def read_blocks(name: str) -> Packed | None:
         source, info = sources[name], file.tensors[sources[name].name]
@@ -88,8 +102,8 @@ def gguf_checkpoint(file: GGUFFile) -> Checkpoint:
         raw = file.raw(source.name)
         # A permutation of rows permutes rows of blocks; a transposition is Hugging Face's alone,
         # for a GGUF has every matrix as [outputs, inputs].
-        if source.undo is not None and source.undo is not _transpose:
-            raw = source.undo(torch.from_numpy(raw.copy())).numpy()
+        if source.change is not None and source.change is not _TRANSPOSED:
+            raw = source.change.undo(torch.from_numpy(raw.copy())).numpy()
         return read_blocks_of(raw, info.type)
 
     return Checkpoint(
@@ -102,7 +116,7 @@ def gguf_checkpoint(file: GGUFFile) -> Checkpoint:
     )
 
 
-def _check(file: GGUFFile, sources: dict[str, _Source]) -> None:
+def _check(file: GGUFFile, sources: dict[str, Source]) -> None:
     """Each tensor that is called for is there, in its shape, and there is no other."""
     for source in sources.values():
         info = file.tensors.get(source.name)
@@ -129,7 +143,7 @@ def _generation(file: GGUFFile, metadata: Metadata, vocab_size: int) -> dict[str
     unique = list(dict.fromkeys(end for end in ends if end is not None))
     if unique:
         result["eos_token_id"] = unique[0] if len(unique) == 1 else unique
-    for key, name in _SAMPLING.items():
+    for key, name in SAMPLING.items():
         value = file.metadata.get(f"general.sampling.{key}")
         if isinstance(value, int | float) and not isinstance(value, bool):
             result[name] = float(f"{value:.7g}") if isinstance(value, float) else value
@@ -137,25 +151,40 @@ def _generation(file: GGUFFile, metadata: Metadata, vocab_size: int) -> dict[str
     return result
 
 
-def _unpermute(heads: int) -> Callable[[Tensor], Tensor]:
-    """Undo the converter's ``permute``: rows ``(head, half, 2)`` back to ``(head, 2, half)``."""
+def _permuted(heads: int) -> Change:
+    """The converter's ``permute`` of rows: ``(head, 2, half)`` becomes ``(head, half, 2)``."""
 
-    def undo(tensor: Tensor) -> Tensor:
-        rows = tensor.view(heads, tensor.shape[0] // heads // 2, 2, *tensor.shape[1:])
+    def swap(tensor: Tensor, first: int, second: int) -> Tensor:
+        rows = tensor.view(heads, first, second, *tensor.shape[1:])
         return rows.transpose(1, 2).reshape(tensor.shape)
 
-    return undo
+    def half(tensor: Tensor) -> int:
+        return tensor.shape[0] // heads // 2
 
-
-def _minus_one(tensor: Tensor) -> Tensor:
-    return tensor - 1
+    return Change(
+        do=lambda tensor: swap(tensor, 2, half(tensor)),
+        undo=lambda tensor: swap(tensor, half(tensor), 2),
+    )
 
 
 def _transpose(tensor: Tensor) -> Tensor:
     return tensor.T.contiguous()
 
 
-def _rotary(config: dict[str, object]) -> dict[str, _Source]:
+_TRANSPOSED = Change(_transpose, _transpose)
+_PLUS_ONE = Change(do=lambda tensor: tensor + 1, undo=lambda tensor: tensor - 1)
+
+
+def gguf_sources(config: Mapping[str, object]) -> dict[str, Source]:
+    """Every tensor of the network that ``config`` (a ``config.json``) describes, by its name there.
+
+    ``config`` must say what the architecture has no default for here: ``head_dim`` and the counts
+    of heads among it.
+    """
+    return _gpt2(config) if config["model_type"] == "gpt2" else _rotary(config)
+
+
+def _rotary(config: Mapping[str, object]) -> dict[str, Source]:
     """Names of the Llama shape: RMS norms, separate Q, K and V, gated feed-forward."""
 
     def size(key: str) -> int:
@@ -170,9 +199,9 @@ def _rotary(config: dict[str, object]) -> dict[str, _Source]:
     )
     kind = config["model_type"]
     gemma = kind == "gemma3_text"
-    norm = _minus_one if gemma else None
+    norm = _PLUS_ONE if gemma else None
     permuted = kind in ("llama", "mistral", "smollm3")
-    result = {"model.embed_tokens.weight": _Source("token_embd.weight", (vocab, width))}
+    result = {"model.embed_tokens.weight": Source("token_embd.weight", (vocab, width))}
     for layer in range(size("num_hidden_layers")):
         ours, theirs = f"model.layers.{layer}.", f"blk.{layer}."
 
@@ -180,12 +209,12 @@ def _rotary(config: dict[str, object]) -> dict[str, _Source]:
             name: str,
             source: str,
             shape: tuple[int, ...],
-            undo: Callable[[Tensor], Tensor] | None = None,
+            change: Change | None = None,
             *,
             ours: str = ours,
             theirs: str = theirs,
         ) -> None:
-            result[ours + name] = _Source(theirs + source, shape, undo)
+            result[ours + name] = Source(theirs + source, shape, change)
 
         projections = [
             ("self_attn.q_proj", "attn_q", (heads * head, width), heads),
@@ -197,8 +226,8 @@ def _rotary(config: dict[str, object]) -> dict[str, _Source]:
             ("mlp.down_proj", "ffn_down", (width, inner), 0),
         ]
         for name, source, shape, rotated in projections:
-            undo = _unpermute(rotated) if permuted and rotated else None
-            add(f"{name}.weight", f"{source}.weight", shape, undo)
+            change = _permuted(rotated) if permuted and rotated else None
+            add(f"{name}.weight", f"{source}.weight", shape, change)
             if name.startswith("mlp"):
                 bias = config.get("mlp_bias")
             elif kind == "qwen2":
@@ -206,7 +235,7 @@ def _rotary(config: dict[str, object]) -> dict[str, _Source]:
             else:
                 bias = config.get("attention_bias")
             if bias:
-                add(f"{name}.bias", f"{source}.bias", shape[:1], undo)
+                add(f"{name}.bias", f"{source}.bias", shape[:1], change)
         norms = {"input_layernorm": "attn_norm", "post_attention_layernorm": "ffn_norm"}
         if gemma:
             norms = {
@@ -221,13 +250,13 @@ def _rotary(config: dict[str, object]) -> dict[str, _Source]:
             for letter in "qk":
                 name, source = f"self_attn.{letter}_norm.weight", f"attn_{letter}_norm.weight"
                 add(name, source, (head,), norm)
-    result["model.norm.weight"] = _Source("output_norm.weight", (width,), norm)
+    result["model.norm.weight"] = Source("output_norm.weight", (width,), norm)
     if not config["tie_word_embeddings"]:
-        result["lm_head.weight"] = _Source("output.weight", (vocab, width))
+        result["lm_head.weight"] = Source("output.weight", (vocab, width))
     return result
 
 
-def _gpt2(config: dict[str, object]) -> dict[str, _Source]:
+def _gpt2(config: Mapping[str, object]) -> dict[str, Source]:
     """Names of GPT-2, whose ``Conv1D`` matrices lie ``[in, out]``."""
 
     def size(key: str) -> int:
@@ -237,8 +266,8 @@ def _gpt2(config: dict[str, object]) -> dict[str, _Source]:
     width, vocab = size("n_embd"), size("vocab_size")
     inner = size("n_inner") or 4 * width
     result = {
-        "transformer.wte.weight": _Source("token_embd.weight", (vocab, width)),
-        "transformer.wpe.weight": _Source("position_embd.weight", (size("n_positions"), width)),
+        "transformer.wte.weight": Source("token_embd.weight", (vocab, width)),
+        "transformer.wpe.weight": Source("position_embd.weight", (size("n_positions"), width)),
     }
     for layer in range(size("n_layer")):
         ours, theirs = f"transformer.h.{layer}.", f"blk.{layer}."
@@ -248,13 +277,13 @@ def _gpt2(config: dict[str, object]) -> dict[str, _Source]:
             ("mlp.c_fc", "ffn_up", (inner, width)),
             ("mlp.c_proj", "ffn_down", (width, inner)),
         ):
-            result[f"{ours}{name}.weight"] = _Source(f"{theirs}{source}.weight", shape, _transpose)
-            result[f"{ours}{name}.bias"] = _Source(f"{theirs}{source}.bias", shape[:1])
+            result[f"{ours}{name}.weight"] = Source(f"{theirs}{source}.weight", shape, _TRANSPOSED)
+            result[f"{ours}{name}.bias"] = Source(f"{theirs}{source}.bias", shape[:1])
         for name, source in (("ln_1", "attn_norm"), ("ln_2", "ffn_norm")):
             for part in ("weight", "bias"):
-                result[f"{ours}{name}.{part}"] = _Source(f"{theirs}{source}.{part}", (width,))
+                result[f"{ours}{name}.{part}"] = Source(f"{theirs}{source}.{part}", (width,))
     for part in ("weight", "bias"):
-        result[f"transformer.ln_f.{part}"] = _Source(f"output_norm.{part}", (width,))
+        result[f"transformer.ln_f.{part}"] = Source(f"output_norm.{part}", (width,))
     if not config["tie_word_embeddings"]:
-        result["lm_head.weight"] = _Source("output.weight", (vocab, width))
+        result["lm_head.weight"] = Source("output.weight", (vocab, width))
     return result

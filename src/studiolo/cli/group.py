@@ -35,6 +35,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "remove": ("studiolo.cli.models", "Delete a model from this machine."),
         "inspect": ("studiolo.cli.inspect", "Describe a model without loading it."),
         "lineage": ("studiolo.cli.lineage", "Show what a model was made from."),
+        "merge": ("studiolo.cli.merge", "Merge an adapter into its model, as one of its own."),
+        "export": ("studiolo.cli.export", "Write a model as one file for llama.cpp."),
         "doctor": ("studiolo.cli.doctor", "Say what this machine has and what is missing."),
     }
 )

@@ -1,10 +1,10 @@
 """A tokenizer from the metadata of a GGUF file.
 
 A GGUF holds no ``tokenizer.json``: it lists tokens, their types, and merges (``gpt2``)
-or scores (``llama``), and *names* the regular expression that cuts text into words
-(``tokenizer.ggml.pre``). The expressions here are those of the models' own
-``tokenizer.json`` files; a name that is not in the table is refused, since a wrong
-cut gives plausible, wrong ids.
+or scores (``llama``) or neither (``t5``, see ``gguf_characters``), and *names* the
+regular expression that cuts text into words (``tokenizer.ggml.pre``). The expressions here
+are those of the models' own ``tokenizer.json`` files; a name that is not in the table is
+refused, since a wrong cut gives plausible, wrong ids.
 
 SentencePiece-style vocabularies carry no merges. Joining two pieces is allowed
 whenever the joined piece is in the vocabulary, better pieces first, so every way of
@@ -25,6 +25,7 @@ from tokenizers.processors import TemplateProcessing
 
 from studiolo.errors import MalformedFileError, UnsupportedModelError
 from studiolo.modality.text.blueprint import END_OF_TURN, Blueprint, guarded
+from studiolo.modality.text.gguf_characters import character_level, read_spelled
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 
@@ -54,7 +55,7 @@ PRE_TOKENIZERS: Mapping[str, str] = {
 """What cuts text into words, by ``tokenizer.ggml.pre``: GPT-2's own, that after setting
 every digit apart, or an expression."""
 
-_WHOLE_WORDS_FIRST = frozenset({"llama-bpe", "llama3", "llama-v3", "tekken"})
+WHOLE_WORDS_FIRST = frozenset({"llama-bpe", "llama3", "llama-v3", "tekken"})
 """Made from tiktoken tables: a word that is a token is that token, whatever the merges
 say; and they start with BOS unless the file says otherwise."""
 
@@ -68,11 +69,13 @@ def read_metadata(metadata: Mapping[str, object]) -> Blueprint:
     model = metadata.get("tokenizer.ggml.model")
     if not isinstance(model, str):
         raise MalformedFileError("the file names no tokenizer (tokenizer.ggml.model)")
-    if model not in ("gpt2", "llama"):
+    if model not in ("gpt2", "llama", "t5"):
         raise UnsupportedModelError(
-            f"the tokenizer kind {model!r} is not supported; those known are gpt2 and llama"
+            f"the tokenizer kind {model!r} is not supported; those known are gpt2, llama and t5"
         )
     tokens = _strings(metadata, "tokens")
+    if model == "t5":
+        tokens = [read_spelled(token) for token in tokens]
     vocabulary = {token: index for index, token in enumerate(tokens)}
     if len(vocabulary) != len(tokens) or not tokens:
         raise MalformedFileError(
@@ -95,10 +98,14 @@ def read_metadata(metadata: Mapping[str, object]) -> Blueprint:
     with guarded("the tokenizer in the file's metadata"):
         if model == "gpt2":
             backend = _byte_level(metadata, vocabulary, types)
+        elif model == "t5":
+            backend = character_level(vocabulary, ids["unk"])
         else:
             backend = _sentence_pieces(metadata, tokens, types, ids["unk"])
         _add_special(backend, tokens, types)
         _add_ends(backend, metadata, model, ids, tokens)
+    if model == "t5" and ids["eos"] == ids["unk"]:
+        ids["eos"] = None  # see gguf_characters
     ends = {ids["eos"], ids["eot"], ids["eom"]} | {
         vocabulary[text]
         for text in END_OF_TURN & vocabulary.keys()
@@ -137,26 +144,30 @@ def _byte_level(
         merges.append((left, right))
     used = {token: i for token, i in vocabulary.items() if types[i] != UNUSED}
     backend = Tokenizer(
-        BPE(vocab=used, merges=merges, ignore_merges=pre in _WHOLE_WORDS_FIRST, fuse_unk=False)
+        BPE(vocab=used, merges=merges, ignore_merges=pre in WHOLE_WORDS_FIRST, fuse_unk=False)
     )
-    cut = PRE_TOKENIZERS[pre]
-    prefix = _flag(metadata, "add_space_prefix", False)
-    if cut in ("gpt2", "digits"):
-        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
-        backend.pre_tokenizer = (
-            byte_level
-            if cut == "gpt2"
-            else pre_tokenizers.Sequence([pre_tokenizers.Digits(True), byte_level])
-        )
-    else:
-        backend.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Split(Regex(cut), behavior="isolated"),
-                pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=False),
-            ]
-        )
+    backend.pre_tokenizer = pre_tokenizer(pre, _flag(metadata, "add_space_prefix", False))
     backend.decoder = decoders.ByteLevel()
     return backend
+
+
+def pre_tokenizer(pre: str, prefix: bool = False) -> pre_tokenizers.PreTokenizer:
+    """What cuts text for the entry ``pre`` of :data:`PRE_TOKENIZERS`.
+
+    ``prefix``: whether a space is put before the text.
+    """
+    cut = PRE_TOKENIZERS[pre]
+    if cut in ("gpt2", "digits"):
+        byte_level = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
+        if cut == "gpt2":
+            return byte_level
+        return pre_tokenizers.Sequence([pre_tokenizers.Digits(True), byte_level])
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(cut), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=prefix, use_regex=False),
+        ]
+    )
 
 
 def _sentence_pieces(
@@ -228,7 +239,7 @@ def _add_ends(
     ids: Mapping[str, int | None],
     tokens: Sequence[str],
 ) -> None:
-    bos_is_usual = model == "llama" or metadata.get("tokenizer.ggml.pre") in _WHOLE_WORDS_FIRST
+    bos_is_usual = model == "llama" or metadata.get("tokenizer.ggml.pre") in WHOLE_WORDS_FIRST
     wanted = {
         "bos": _flag(metadata, "add_bos_token", bos_is_usual),
         "eos": _flag(metadata, "add_eos_token", False),

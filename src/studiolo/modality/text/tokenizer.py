@@ -125,13 +125,16 @@ class Tokenizer:
         text = self.token_bytes(token_id).decode("utf-8", "surrogateescape")
         return _SURROGATE.sub(lambda match: f"<0x{ord(match[0]) - 0xDC00:02X}>", text)
 
+    def to_json(self) -> str:
+        """The content of ``tokenizer.json``."""
+        with self._lock, guarded("the tokenizer could not be saved"):
+            self._backend.encode_special_tokens = False
+            return str(self._backend.to_str())
+
     def save(self, directory: Path) -> None:
         """Write ``tokenizer.json`` and its companions, as ``transformers`` reads them."""
         directory.mkdir(parents=True, exist_ok=True)
-        with self._lock, guarded("the tokenizer could not be saved"):
-            self._backend.encode_special_tokens = False
-            serialised = self._backend.to_str()
-        (directory / "tokenizer.json").write_text(serialised, encoding="utf-8")
+        (directory / "tokenizer.json").write_text(self.to_json(), encoding="utf-8")
         config: dict[str, object] = {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "clean_up_tokenization_spaces": False,
