@@ -136,7 +136,7 @@ def _scores(given: Mapping[str, Any], tokens: Sequence[str]) -> list[float]:
 def _ends(
     tokenizer: Tokenizer, tokens: Sequence[str], types: Sequence[int], otherwise: int | None
 ) -> dict[str, object]:
-    """The special tokens, and whether a text is given them; ``otherwise``: the end for want of one."""
+    """Special tokens, and whether a text is given them; ``otherwise``: an end for want of one."""
     said: dict[str, object] = {}
     ends = sorted(i for i in tokenizer.eos_ids if i < len(tokens))
     named = tokenizer.special.get("eos_token")
