@@ -232,7 +232,7 @@ def test_that_of_a_later_studiolo_is_refused(url: str) -> None:
     with database.begin() as connection:
         connection.execute(sa.text("UPDATE studiolo_version SET version_num = '9999'"))
     database.close()
-    with pytest.raises(RecordsError, match=r"later Studiolo: .* 9999, and .* up to 0001") as caught:
+    with pytest.raises(RecordsError, match=r"later Studiolo: .* 9999, and .* up to 0002") as caught:
         Database.open(url)
     assert "Update Studiolo" in str(caught.value.remedy)
 

@@ -9,7 +9,7 @@ import pytest
 from studiolo.errors import InvalidRequestError, NotFoundError
 from studiolo.record.contents import Contents, Policy
 from studiolo.record.database import Database
-from studiolo.record.feedback import MAX_COMMENT, Feedback
+from studiolo.record.feedback import MAX_COMMENT, MAX_CORRECTION, Feedback
 from studiolo.record.keys import Keys
 from studiolo.record.ledger import Entry, Ledger
 
@@ -65,18 +65,57 @@ def test_what_is_no_rating_is_refused(made: tuple[Feedback, str, str]) -> None:
             feedback.put("r-a", a, rating)
     with pytest.raises(InvalidRequestError, match="comment: has 10,001 characters"):
         feedback.put("r-a", a, 1, "x" * (MAX_COMMENT + 1))
+    with pytest.raises(InvalidRequestError, match="correction: has 100,001 characters"):
+        feedback.put("r-a", a, 1, correction="x" * (MAX_CORRECTION + 1))
+
+
+def test_nobody_agrees_by_saying_nothing(made: tuple[Feedback, str, str]) -> None:
+    feedback, a, _ = made
+    assert not feedback.put("r-a", a, 1).consent
+    agreed = feedback.put("r-a", a, -1, correction="so\0", consent=True)
+    assert (agreed.correction, agreed.consent) == ("so\ufffd", True)
+    assert feedback.list(a) == (agreed,)
+    assert [each.rating for each in feedback.rated()] == [agreed]
+    taken_back = feedback.put("r-a", a, -1, correction="")
+    assert (taken_back.correction, taken_back.consent) == (None, False)
+    assert feedback.list(a) == (taken_back,)
+
+
+def test_what_was_rated_is_found_by_key_model_and_time(
+    made: tuple[Feedback, str, str], database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feedback, a, b = made
+    Contents(database, Policy(contents=True, keep_days=2)).put(
+        "r-a", key=a, user="u", prompt={"prompt": "x"}, output={"choices": []}
+    )
+    first, second = feedback.put("r-a", a, 1), feedback.put("r-b", b, -1)
+
+    def found(**which: Any) -> list[str]:
+        return [each.rating.request for each in feedback.rated(**which)]
+
+    assert found() == ["r-a", "r-b"]
+    assert found(key=b) == found(since=second.created) == ["r-b"]
+    assert found(model="m") == ["r-a", "r-b"]
+    assert found(model="n") == found(key=b, model="n") == []
+    (one,) = feedback.rated(key=a)
+    assert (one.rating, one.model, one.weights) == (first, "m", "w")
+    assert (one.prompt, one.output) == ({"prompt": "x"}, {"choices": []})
+    monkeypatch.setattr(time, "time", lambda: first.created + 3 * 86_400)
+    (late,) = feedback.rated(key=a)
+    assert (late.rating, late.prompt, late.output) == (first, None, None)
 
 
 def lines(feedback: Feedback, **which: Any) -> list[dict[str, Any]]:
     return [json.loads(line) for line in feedback.export(**which)]
 
 
-def test_training_gets_a_line_for_each(made: tuple[Feedback, str, str], database: Database) -> None:
+def test_a_copy_has_a_line_for_each(made: tuple[Feedback, str, str], database: Database) -> None:
     feedback, a, b = made
     Contents(database, Policy(contents=True)).put(
         "r-a", key=a, user="u", prompt=[{"content": "Zoë"}], output="so"
     )
-    first, second = feedback.put("r-a", a, 1, "line\nend"), feedback.put("r-b", b, -1)
+    first = feedback.put("r-a", a, 1, "line\nend", correction="thus", consent=True)
+    second = feedback.put("r-b", b, -1)
     common = {"model": "m", "weights": "w"}
     assert lines(feedback) == [
         {
@@ -84,6 +123,8 @@ def test_training_gets_a_line_for_each(made: tuple[Feedback, str, str], database
             "request": "r-a",
             "rating": 1.0,
             "comment": "line\nend",
+            "correction": "thus",
+            "consent": True,
             "created": first.created,
             "prompt": [{"content": "Zoë"}],
             "output": "so",
@@ -93,6 +134,8 @@ def test_training_gets_a_line_for_each(made: tuple[Feedback, str, str], database
             "request": "r-b",
             "rating": -1.0,
             "comment": "",
+            "correction": None,
+            "consent": False,
             "created": second.created,
             "prompt": None,
             "output": None,

@@ -12,6 +12,7 @@ Installed adapters are ``STUDIOLO_HOME/adapters/NAME/``.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -25,8 +26,13 @@ from torch import Tensor
 from studiolo.bundle.huggingface import Shard, read_json
 from studiolo.bundle.layout.adapter import Place, places
 from studiolo.bundle.manifest import checked_name, digest_of, hash_file
-from studiolo.bundle.store import as_path, home, looks_like_path
-from studiolo.errors import InvalidRequestError, MalformedFileError, UnsupportedModelError
+from studiolo.bundle.store import Bundle, as_path, home, looks_like_path, open_installed
+from studiolo.errors import (
+    InvalidRequestError,
+    MalformedFileError,
+    StudioloError,
+    UnsupportedModelError,
+)
 from studiolo.nn.adapter import Adapter, Site, Update
 from studiolo.nn.config import DecoderConfig
 
@@ -59,6 +65,15 @@ def installed_adapters() -> list[str]:
     folder = adapters_directory()
     here = folder.iterdir() if folder.is_dir() else ()
     return sorted(path.name for path in here if (path / CONFIG).is_file())
+
+
+def adapter_bundles() -> list[Bundle]:
+    """Of the installed adapters those that have a ``bundle.json`` and are whole."""
+    found = []
+    for name in installed_adapters():
+        with contextlib.suppress(StudioloError):
+            found.append(open_installed(adapters_directory() / name))
+    return found
 
 
 def installed_adapter(name: str) -> Path | None:

@@ -26,10 +26,18 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "next": ("studiolo.cli.next", "Show the likeliest next tokens, and how one is chosen."),
         "score": ("studiolo.cli.score", "Say how well a model predicts a text."),
         "train": ("studiolo.cli.train", "Train a model by a recipe."),
+        "data": (
+            "studiolo.cli.data",
+            "Build a corpus from files of any kind; look at what it holds.",
+        ),
         "embed": ("studiolo.cli.embed", "Make vectors of texts, by which meanings are compared."),
         "batch": ("studiolo.cli.batch", "Answer a file of requests; a killed job goes on."),
         "serve": ("studiolo.cli.serve", "Answer the clients of OpenAI and others over HTTP."),
         "keys": ("studiolo.cli.keys", "Make, list and revoke keys; see what they used."),
+        "feedback": (
+            "studiolo.cli.feedback",
+            "Make training data of what people said of answers.",
+        ),
         "models": ("studiolo.cli.models", "List the models that are here, or all there are."),
         "pull": ("studiolo.cli.models", "Fetch a model."),
         "remove": ("studiolo.cli.models", "Delete a model from this machine."),

@@ -19,6 +19,7 @@ def lineage(
     json: JsonFlag = False,
 ) -> None:
     """Show what a model was made from."""
+    from studiolo.bundle.adapter import adapter_bundles
     from studiolo.bundle.lineage import ancestry
     from studiolo.bundle.store import find, installed
     from studiolo.errors import UnknownModelError
@@ -26,7 +27,7 @@ def lineage(
     bundle = find(name)
     if bundle is None:
         raise UnknownModelError(name, [each.name for each in installed()])
-    known = {each.digest: each.manifest for each in installed()}
+    known = {each.digest: each.manifest for each in (*installed(), *adapter_bundles())}
     found = ancestry(bundle.manifest, known)
     if json:
         print_json(found.values())

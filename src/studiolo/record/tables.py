@@ -13,6 +13,7 @@ from __future__ import annotations
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
 )
 
 metadata = MetaData(
@@ -103,6 +105,8 @@ feedback = Table(
     _key(),
     Column("rating", Double, nullable=False),
     Column("comment", Text, nullable=False),
+    Column("correction", Text),
+    Column("consent", Boolean, nullable=False, server_default=false()),
     Column("created", Double, nullable=False),
     Index(None, "key", "created"),
 )

@@ -12,6 +12,7 @@ import pytest
 from studiolo.cli import main
 from studiolo.record.receipt import Receipt
 from studiolo.task.replay import replay
+from studiolo.training.feedback import feedback_lines
 from tests.server.serving import Served
 
 SAID: list[Any] = [{"role": "user", "content": "the rain"}]
@@ -127,6 +128,44 @@ def test_an_answer_is_rated_by_who_asked(
     assert mine["output"]["choices"][0]["text"] == made.choices[0].message.content
 
 
+def test_what_was_agreed_to_becomes_data(
+    one: openai.OpenAI, two: openai.OpenAI, keeper: Served
+) -> None:
+    """Of chats, of completions and of responses, as training reads them; and nothing else."""
+    chat = one.chat.completions.create(model="tiny", messages=SAID, max_tokens=3)
+    plain = one.completions.create(model="tiny", prompt="the rain", max_tokens=3)
+    reply = one.responses.create(model="tiny", input="the cat", max_output_tokens=16)
+    other = two.completions.create(model="tiny", prompt="the rain", max_tokens=3)
+    http = keeper.http()
+    said: dict[str, Any] = {"rating": -1, "correction": "fell", "consent": True}
+    for client, id, more in (
+        *((one, chat.id, {}), (one, plain.id, {}), (one, reply.id, {})),
+        (two, other.id, {"consent": False}),
+    ):
+        body = {"request_id": id, **said, **more}
+        answer = http.post("/v1/feedback", json=body, headers=authorised(client))
+        assert answer.status_code == 200
+        assert answer.json()["correction"] == "fell"
+        assert answer.json()["consent"] == body["consent"]
+    rated = [
+        each
+        for each in keeper.studio.records.feedback.rated(model="tiny")
+        if each.rating.correction == "fell"
+    ]
+    assert len(rated) == 4
+    lines, counts = feedback_lines(rated, "preferences")
+    assert lines == [
+        {"prompt": prompt, "chosen": "fell", "rejected": rejected}
+        for prompt, rejected in (
+            (SAID, chat.choices[0].message.content),
+            ("the rain", plain.choices[0].text),
+            ([{"role": "user", "content": "the cat"}], reply.output_text),
+        )
+        if rejected
+    ]
+    assert counts.without_consent == 1
+
+
 @pytest.mark.parametrize(
     ("body", "status", "param"),
     [
@@ -134,6 +173,8 @@ def test_an_answer_is_rated_by_who_asked(
         ({"request_id": "req_" + "0" * 24, "rating": True}, 400, "rating"),
         ({"request_id": "req_" + "0" * 24, "rating": 1, "comment": "x" * 10_001}, 400, "comment"),
         ({"request_id": "req_" + "0" * 24}, 400, "rating"),
+        ({"request_id": "req_" + "0" * 24, "rating": 1, "correction": ""}, 400, "correction"),
+        ({"request_id": "req_" + "0" * 24, "rating": 1, "consent": "yes"}, 400, "consent"),
         ({"request_id": "req_" + "0" * 24, "rating": 1}, 404, None),
         ({"request_id": "x\0", "rating": 1}, 404, None),
     ],

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Text, column, inspect, select, table, text
 
 from studiolo.errors import RecordsError
 
-HEAD = "0001"
+HEAD = "0002"
 VERSION_TABLE = "studiolo_version"
 _version = table(VERSION_TABLE, column("version_num", Text))
 _LOCK = int.from_bytes(b"STUDIOLO")

@@ -14,7 +14,7 @@ from pydantic import Field
 from starlette.responses import Response
 
 from studiolo.errors import NotFoundError
-from studiolo.record.feedback import MAX_COMMENT, Rating
+from studiolo.record.feedback import MAX_COMMENT, MAX_CORRECTION, Rating
 from studiolo.server.desk import Desk
 from studiolo.server.openai import paging
 from studiolo.server.replies import Json
@@ -27,11 +27,16 @@ WRITTEN = 2.0
 
 
 class FeedbackBody(Body):
-    """``rating``: from -1, bad, to 1, good."""
+    """``rating``: from -1, bad, to 1, good; ``correction``: the answer as it should have been.
+
+    ``consent``: whether models may be trained on the prompt, the answer and the correction.
+    """
 
     request_id: str = Field(max_length=64)
     rating: float = Field(ge=-1, le=1)
     comment: str = Field("", max_length=MAX_COMMENT)
+    correction: str | None = Field(None, min_length=1, max_length=MAX_CORRECTION)
+    consent: bool = False
 
 
 @router.get("/v1/receipts/{id}")
@@ -67,6 +72,8 @@ async def create_feedback(request: Request) -> Response:
             "request_id": made.request,
             "rating": made.rating,
             "comment": made.comment,
+            "correction": made.correction,
+            "consent": made.consent,
             "created_at": int(made.created),
         }
     )
@@ -77,8 +84,16 @@ def _rate(desk: Desk, body: FeedbackBody) -> Rating:
     rated = paging.request_of(body.request_id)
     if rated is None:
         raise NotFoundError(f"{body.request_id!r:.60} is no request of this key")
+
+    def put() -> Rating:
+        return records.feedback.put(
+            *(rated, key, body.rating, body.comment),
+            correction=body.correction,
+            consent=body.consent,
+        )
+
     try:
-        return records.feedback.put(rated, key, body.rating, body.comment)
+        return put()
     except NotFoundError:  # or not written yet
         records.ledger.flush(WRITTEN)
-        return records.feedback.put(rated, key, body.rating, body.comment)
+        return put()

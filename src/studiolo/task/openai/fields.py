@@ -40,7 +40,7 @@ Many = Annotated[list[T], Field(fail_fast=True)]
 FREE = frozenset(
     (
         *("messages", "content", "text", "input", "prompt", "suffix", "system", "instructions"),
-        *("arguments", "output", "inputText", "template", "thinking"),
+        *("arguments", "output", "inputText", "template", "thinking", "comment", "correction"),
     )
 )
 """Fields in which stands what somebody says: a wrong value of theirs is not shown in an error."""

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from studiolo.cli.feedback import Kind
+from studiolo.record.contents import Contents, Policy
+from studiolo.record.database import Database
+from studiolo.record.feedback import Feedback
+from studiolo.record.keys import Keys
+from studiolo.record.ledger import Entry, Ledger
+from studiolo.training import feedback
+from tests.cli.conftest import Run
+from tests.databases import fresh, postgres, url
+
+__all__ = ["fresh", "postgres", "url"]
+
+pytestmark = pytest.mark.usefixtures("home")
+CHAT = {"messages": [{"role": "user", "content": "where is Zoë's cat?"}]}
+
+
+def filled(url: str) -> tuple[str, str]:
+    """Six rated answers of two keys and two models; the ids of the keys."""
+    database = Database.open(url)
+    one, two = (Keys(database).create(name=name).key.id for name in ("one", "two"))
+    ledger, contents = Ledger(database), Contents(database, Policy(contents=True))
+    ratings = Feedback(database)
+    said: list[tuple[str, float, dict[str, Any]]] = [
+        ("there", -1, {"correction": "on the mat", "consent": True}),
+        ("here", 1, {"consent": True}),
+        ("nowhere", -1, {"consent": True}),
+        ("gone", 1, {}),
+        ("away", 1, {"consent": True}),
+        ("in", 1, {"consent": True}),
+    ]
+    for i, (text, _, _) in enumerate(said):
+        made = Entry(
+            *(f"r{i}", time.time(), 0.5, "openai", "/v1/chat/completions", 200),
+            key=two if i == 5 else one,
+            model="n" if i == 5 else "m",
+        )
+        ledger.note(made)
+        output = {"choices": [{"index": 0, "text": text, "finish_reason": "stop"}]}
+        if i != 4:
+            contents.put(f"r{i}", key=made.key, user=None, prompt=CHAT, output=output)
+    ledger.close()
+    for i, (_, rating, more) in enumerate(said):
+        ratings.put(f"r{i}", two if i == 5 else one, rating, **more)
+    database.close()
+    return one, two
+
+
+def test_the_kinds_are_those_of_training() -> None:
+    assert tuple(kind.value for kind in Kind) == get_args(feedback.Kind)
+
+
+def test_ratings_become_pairs(run: Run, url: str, tmp_path: Path) -> None:
+    one, _ = filled(url)
+    out = tmp_path / "pairs.jsonl"
+    command = ("feedback", "export", "--as", "preferences", "--out", str(out), "--records", url)
+    ended = run(*command, "--model", "m", "--key", one, "--since", "1h")
+    assert ended.code == 0, ended.err
+    assert ended.out == f"{out}\n"
+    assert [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] == [
+        {"prompt": CHAT["messages"], "chosen": "on the mat", "rejected": "there"},
+        {"prompt": CHAT["messages"], "chosen": "here", "rejected": "nowhere"},
+    ]
+    for said in (
+        "Personal data are not masked",
+        "2 lines of 3 of 5 ratings",
+        "left out: 1 without consent",
+        "left out: 1 whose prompt and answer were not kept",
+    ):
+        assert said in ended.err
+    told = run(*command, "--model", "m", "--json")
+    assert "Personal data are not masked" in told.err
+    assert told.json == {
+        "path": str(out),
+        "as": "preferences",
+        "ratings": 5,
+        "lines": 2,
+        "used": 3,
+        "without_consent": 1,
+        "without_content": 1,
+        "unfit": 0,
+        "unpaired": 0,
+        "not_good": 0,
+        "masked": False,
+    }
+
+
+def test_ratings_become_answers(run: Run, url: str, tmp_path: Path) -> None:
+    _, two = filled(url)
+    out = tmp_path / "answers.jsonl"
+    command = ("feedback", "export", "--as", "answers", "--out", str(out), "--records", url)
+
+    def written(*which: str) -> list[str]:
+        assert run(*command, *which).code == 0
+        lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+        assert all(line["messages"][:-1] == CHAT["messages"] for line in lines)
+        return [line["messages"][-1]["content"] for line in lines]
+
+    assert written() == ["on the mat", "here", "in"]
+    assert "not found good" in run(*command).err
+    assert written("--key", two) == written("--model", "n") == ["in"]
+    assert written("--since", "2999-01-01") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--as", "answers"), "Missing option '--out'"),
+        (("--out", "x.jsonl"), "Missing option '--as'"),
+        (("--as", "pictures", "--out", "x.jsonl"), "pictures"),
+        (("--as", "answers", "--out", "/no/such/folder/x"), "name a file in a folder that exists"),
+        (("--as", "answers", "--out", "x.jsonl", "--since", "once"), "--since: 'once' is neither"),
+        (("--as", "answers", "--out", "x", "--records", "mysql://h/d"), "'mysql' is no database"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    run: Run, arguments: tuple[str, ...], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = run("feedback", "export", *arguments)
+    assert ended.code == 2
+    assert why in " ".join(ended.err.split())
+    assert ended.out == ""
+    assert list(tmp_path.glob("x*")) == []
+
+
+def test_the_examples_of_the_page_run(
+    run: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "feedback.md").read_text("utf-8")
+    one, _ = filled(str(home / "records.db"))
+    monkeypatch.chdir(tmp_path)
+    exec(page.rpartition("```python")[2].partition("```")[0], {})
+    assert "on the mat" in (tmp_path / "answers.jsonl").read_text("utf-8")
+    lines = [line[2:] for line in page.splitlines() if line[:2] == "$ " and " feedback " in line]
+    assert len(lines) >= 3
+    for line in lines:
+        program, *args = shlex.split(line)
+        assert program == "studiolo"
+        ended = run(*(one if each == "ID" else each for each in args))
+        assert ended.code == 0, ended.err
