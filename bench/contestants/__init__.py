@@ -170,6 +170,26 @@ TRAINERS = (
 )
 """Who takes part in ``training.py``."""
 
+ADAPTERS = (
+    Entrant(
+        "studiolo",
+        "bench.contestants.studiolo_adapter",
+        "studiolo",
+        "pip install -e .",
+        "directory",
+        "`studiolo train adapt-lora`, several chats to a block",
+    ),
+    Entrant(
+        "peft + Trainer",
+        "bench.contestants.peft_adapter",
+        "peft",
+        "pip install 'studiolo[bench]'",
+        "directory",
+        "LoRA of all linear layers, chats of one length together, padded",
+    ),
+)
+"""Who takes part in ``adaptation.py``."""
+
 EMBEDDERS = (
     Entrant(
         "studiolo",
