@@ -3,15 +3,21 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from studiolo.errors import InvalidRequestError
 from studiolo.training.characters import alphabet, character_tokenizer
+from studiolo.training.corpus.vocabulary import open_tokenizer
+from studiolo.training.losses import IGNORED
 from studiolo.training.recipe import DataRecipe
+from studiolo.training.size import plan
 from studiolo.training.source import read_source
-from tests.training.small import TEXT, text_file
+from studiolo.training.text import Text
+from tests.training.corpus.small import built, texts
+from tests.training.small import TEXT, small_recipe, text_file
 
 NAIVE = "naïve — 🎭\n" * 9
 
@@ -69,3 +75,59 @@ def test_any_bytes_are_read_or_refused(
     else:
         with pytest.raises(InvalidRequestError, match=r"^data\.path"):
             read_source(DataRecipe(path=str(path)))
+
+
+def corpus(folder: Path, **changes: object) -> Path:
+    """A corpus of 30 texts, about a fifth of which are held out."""
+    source = {"name": "s", "path": str(texts(folder / "in", 30)), "licence": "MIT"}
+    built(folder / "corpus", {**source, "validation": 0.2}, **changes)
+    return folder / "corpus"
+
+
+def test_a_corpus_is_mapped_and_brings_all_with_it(tmp_path: Path) -> None:
+    path = corpus(tmp_path)
+    source = read_source(DataRecipe(path=str(path)))
+    assert isinstance(source.tokens.ids, np.memmap)
+    assert source.licence == "MIT"
+    assert source.tokenizer.to_json() == open_tokenizer(str(path)).to_json()
+    assert source.held_out is not None
+    assert len(source.tokens.starts) + len(source.held_out.starts) == 30
+    assert source.split(0.5, 10) == (source.tokens, source.held_out)
+    given = DataRecipe(path=str(path), licence="CC0-1.0", tokenizer=str(path))
+    assert read_source(given).licence == "CC0-1.0"
+
+
+def test_blocks_of_a_corpus_keep_documents_apart(tmp_path: Path) -> None:
+    path = corpus(tmp_path)
+    text = Text(read_source(DataRecipe(path=str(path))))
+    recipe = small_recipe(path, model={"context": 512})
+    parts = text.parts(recipe, plan(recipe, text.tokenizer.vocab_size))
+    batch = parts.training.at(0)
+    [end] = text.tokenizer.eos_ids
+    after = batch.inputs[:, :-1] == end
+    assert bool(after.any())
+    assert batch.documents is not None
+    assert bool((batch.documents.diff(dim=1) == after).all())
+    assert bool((batch.targets[:, :-1][after] == IGNORED).all())
+
+
+def test_a_model_that_spells_otherwise_cannot_go_on_with_a_corpus(
+    tmp_path: Path, tiny: str
+) -> None:
+    own, other = open_tokenizer(tiny), character_tokenizer(alphabet("abc"))
+    path = corpus(tmp_path, tokenizer=tiny)
+    assert read_source(DataRecipe(path=str(path)), own).tokenizer is own
+    with pytest.raises(InvalidRequestError, match="spelt by another tokenizer") as caught:
+        read_source(DataRecipe(path=str(path)), other)
+    assert caught.value.field == "data.path"
+    other.save(tmp_path / "other")
+    with pytest.raises(InvalidRequestError, match=r"than that of .*other"):
+        read_source(DataRecipe(path=str(path), tokenizer=str(tmp_path / "other")))
+
+
+def test_a_corpus_without_a_part_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    source = {"name": "s", "path": str(texts(tmp_path / "in", 3)), "validation": 0}
+    built(tmp_path / "corpus", source)
+    read = read_source(DataRecipe(path=str(tmp_path / "corpus")))
+    with pytest.raises(InvalidRequestError, match="has 0 tokens for validation, but one block"):
+        read.split(0.1, 17)

@@ -11,29 +11,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from studiolo.errors import InvalidRequestError
+from studiolo.training.fields import Section, checked, override, read_values, shipped_in
 from studiolo.training.schedule import Kind
 
-MAX_BYTES = 1 << 20
 Count = Annotated[int, Field(ge=1, le=2**24, strict=True)]
 Steps = Annotated[int, Field(ge=0, le=2**40, strict=True)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Part = Annotated[float, Field(ge=0, lt=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class StartRecipe(_Section):
+class StartRecipe(Section):
     """What is trained."""
 
     model: str | None = Field(
@@ -44,7 +35,7 @@ class StartRecipe(_Section):
     )
 
 
-class ObjectiveRecipe(_Section):
+class ObjectiveRecipe(Section):
     """What is learnt of the data."""
 
     kind: Literal["text", "answers", "preferences", "distil", "rewards"] = Field(
@@ -66,7 +57,7 @@ class ObjectiveRecipe(_Section):
     answer_tokens: Count = Field(64, description="rewards: longest answer")
 
 
-class DataRecipe(_Section):
+class DataRecipe(Section):
     """What is read."""
 
     path: str | None = Field(
@@ -86,7 +77,7 @@ class DataRecipe(_Section):
     licence: str = Field("unknown", description="of the text; it becomes the model's")
 
 
-class ModelRecipe(_Section):
+class ModelRecipe(Section):
     """The network; what is left out follows from ``size``."""
 
     architecture: Literal["llama", "qwen3"] = Field(
@@ -104,7 +95,7 @@ class ModelRecipe(_Section):
     rope_base: Annotated[float, Field(gt=0)] = 10_000.0
 
 
-class OptimiserRecipe(_Section):
+class OptimiserRecipe(Section):
     """How gradients move weights."""
 
     kind: Literal["muon", "adamw"] | None = Field(
@@ -125,7 +116,7 @@ class OptimiserRecipe(_Section):
     )
 
 
-class ScheduleRecipe(_Section):
+class ScheduleRecipe(Section):
     """How the rates move; see :mod:`studiolo.training.schedule`."""
 
     kind: Kind = "wsd"
@@ -138,7 +129,7 @@ class ScheduleRecipe(_Section):
     )
 
 
-class TrainingRecipe(_Section):
+class TrainingRecipe(Section):
     """How long, in which portions."""
 
     steps: Count | None = None
@@ -153,9 +144,19 @@ class TrainingRecipe(_Section):
     average: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="decay of the moving average of the weights; null: none"
     )
+    parallel: Literal["copies", "shards"] = Field(
+        "copies",
+        description="in several processes (torchrun). copies: each has the whole network; shards: "
+        "each keeps its part of it (FSDP2)",
+    )
+    recompute: bool = Field(
+        False,
+        description="blocks are computed again for their gradients instead of kept: less memory, "
+        "a third more work",
+    )
 
 
-class WatchRecipe(_Section):
+class WatchRecipe(Section):
     """What is done on the way."""
 
     evaluate: Count | None = Field(None, description="steps between evaluations")
@@ -166,9 +167,13 @@ class WatchRecipe(_Section):
     checkpoint: Count | None = Field(None, description="steps between checkpoints")
     prompt: str = Field("\n", description="what the samples go on from")
     sample: Steps = Field(200, description="tokens of a sample; 0: none are made")
+    tensorboard: bool = Field(False, description="write events for TensorBoard beside the log")
 
 
-class Recipe(_Section):
+_NOT_MADE: Any = {"training": {"parallel", "recompute"}, "watch": {"tensorboard"}}
+
+
+class Recipe(Section):
     """A whole recipe."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$")]
@@ -189,9 +194,12 @@ class Recipe(_Section):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all values but where the data lies, which its own digest tells of."""
+        """SHA-256 of all values but where the data lies, which its own digest tells of.
+
+        Nor does it tell how the work is divided and who watches, which change nothing that is made.
+        """
         kept = self.model_copy(update={"data": self.data.model_copy(update={"path": None})})
-        return hashlib.sha256(kept.model_dump_json().encode()).hexdigest()
+        return hashlib.sha256(kept.model_dump_json(exclude=_NOT_MADE).encode()).hexdigest()
 
 
 def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
@@ -200,109 +208,17 @@ def read_recipe(name_or_path: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises :class:`InvalidRequestError`, naming the field, for a file that is not there or no
     recipe, a key that is not known, and a value that is not allowed.
     """
-    value = _read(name_or_path)
-    for override in overrides:
-        _override(value, override)
+    value = read_values(name_or_path, shipped())
+    for each in overrides:
+        override(value, each, Recipe)
     return checked_recipe(value)
 
 
 def checked_recipe(value: Mapping[str, Any]) -> Recipe:
     """The recipe of these values; raises as :func:`read_recipe`."""
-    try:
-        return Recipe.model_validate(value)
-    except ValidationError as error:
-        raise _explained(error) from None
+    return checked(value, Recipe)
 
 
 def shipped() -> dict[str, str]:
     """Name to text of every recipe that ships with the package."""
-    folder = resources.files("studiolo.training") / "recipes"
-    if not folder.is_dir():
-        return {}
-    files = [each for each in folder.iterdir() if each.name.endswith(".yaml")]
-    return {
-        each.name.removesuffix(".yaml"): each.read_text("utf-8")
-        for each in sorted(files, key=lambda each: each.name)
-    }
-
-
-def _read(name_or_path: str) -> dict[str, Any]:
-    path = Path(name_or_path).expanduser()
-    try:
-        if path.is_file():
-            with path.open(encoding="utf-8") as file:
-                text = file.read(MAX_BYTES + 1)
-            if len(text) > MAX_BYTES:
-                raise InvalidRequestError("recipe", f"{path} is larger than {MAX_BYTES:,} bytes")
-        else:
-            known = shipped()
-            if name_or_path not in known:
-                near = get_close_matches(name_or_path, known, n=1)
-                raise InvalidRequestError(
-                    "recipe",
-                    f"there is no file {name_or_path!r}, nor a recipe of that name",
-                    remedy=(f"Did you mean {near[0]}? " if near else "")
-                    + f"These ship: {', '.join(known) or 'none'}.",
-                )
-            text = known[name_or_path]
-        value = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequestError("recipe", f"{path} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise InvalidRequestError("recipe", f"{path} is not YAML: {error}") from None
-    if not isinstance(value, dict):
-        raise InvalidRequestError("recipe", f"{path} holds no fields, but {type(value).__name__}")
-    return value
-
-
-def _override(value: dict[str, Any], override: str) -> None:
-    """Set one value by its dotted path; the fields themselves are checked later."""
-    key, equals, written = override.partition("=")
-    steps = key.strip().split(".")
-    if not equals or not all(steps):
-        raise InvalidRequestError("set", f"must be key=value, not {override!r}")
-    try:
-        read = yaml.safe_load(written) if written else ""
-    except yaml.YAMLError:
-        read = written
-    at = value
-    for step in steps[:-1]:
-        inner = at.setdefault(step, {})
-        if not isinstance(inner, dict):
-            raise InvalidRequestError("set", f"{step!r} of {key!r} is one value, not a section")
-        at = inner
-    # A path may look like a number or a list; what is text stays as it was written.
-    at[steps[-1]] = written if _is_text(steps) else read
-
-
-def _is_text(steps: Sequence[str]) -> bool:
-    section: Any = Recipe
-    for step in steps:
-        field = section.model_fields.get(step) if hasattr(section, "model_fields") else None
-        if field is None:
-            return False
-        section = field.annotation
-    return str in (section, *get_args(section))
-
-
-def _explained(error: ValidationError) -> InvalidRequestError:
-    """The first thing that is wrong, by its dotted path, with what would be right."""
-    first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"]]
-    section: Any = Recipe
-    for step in path[:-1]:
-        field = getattr(section, "model_fields", {}).get(step)
-        section = field.annotation if field is not None else section
-    allowed = list(getattr(section, "model_fields", {}))
-    name = ".".join(path) or "recipe"
-    if first["type"] == "extra_forbidden":
-        near = get_close_matches(path[-1], allowed, n=1, cutoff=0.5)
-        return InvalidRequestError(
-            name,
-            "is no field of a recipe",
-            remedy=(f"Did you mean {near[0]}? " if near else "")
-            + f"Allowed here: {', '.join(allowed)}.",
-        )
-    given = "" if first["type"] == "missing" else f", not {first['input']!r:.80}"
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return InvalidRequestError(name, f"{message}{given}")
+    return shipped_in()

@@ -42,8 +42,8 @@ class Text:
         return self.source.licence
 
     def parts(self, recipe: Recipe, plan: Plan) -> Parts:
-        """The text cut in blocks; its last part is held out."""
-        learnt, held_out = self.source.tokens.split(recipe.data.validation, plan.block + 1)
+        """The text cut in blocks; its last part is held out, or what a corpus keeps apart."""
+        learnt, held_out = self.source.split(recipe.data.validation, plan.block + 1)
         sweep = max(1, SWEEP // plan.block)
         return Parts(
             Blocks(learnt, block=plan.block, batch=plan.batch, seed=recipe.seed),

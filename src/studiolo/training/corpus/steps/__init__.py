@@ -1,0 +1,1 @@
+"""The steps that documents go through: each a small pure function, with its rules beside it."""

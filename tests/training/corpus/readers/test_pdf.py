@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from studiolo.errors import MalformedFileError
+from studiolo.training.corpus.readers.pdf import read_pdf
+from studiolo.training.corpus.readers.reading import Fields, Row
+from tests.training.corpus.small import refused
+
+
+def pdf(*pages: str) -> bytes:
+    """A PDF written by hand, one line of text a page (ISO 32000-1, annex H.2)."""
+    kids = " ".join(f"{3 + 2 * i} 0 R" for i in range(len(pages)))
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>",
+    ]
+    font = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    for i, text in enumerate(pages):
+        stream = f"BT /F1 12 Tf 20 100 Td ({text}) Tj ET" if text else ""
+        objects += [
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Contents {4 + 2 * i} 0 R "
+            f"/Resources << /Font << /F1 {font} >> >> >>",
+            f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream",
+        ]
+    data, places = b"%PDF-1.4\n", []
+    for number, each in enumerate(objects, 1):
+        places.append(len(data))
+        data += f"{number} 0 obj\n{each}\nendobj\n".encode()
+    table = "".join(f"{place:010} 00000 n \n" for place in places)
+    return (
+        data
+        + (
+            f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}"
+            f"trailer << /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(data)}\n%%EOF\n"
+        ).encode()
+    )
+
+
+def test_pages_are_paragraphs(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf("After the rain", "", "the streets were wet"))
+    assert list(read_pdf(path, Fields())) == [Row("After the rain\n\nthe streets were wet")]
+
+
+def test_a_scan_and_a_locked_file_are_refused_with_a_remedy(tmp_path: Path) -> None:
+    from pypdf import PdfReader, PdfWriter
+
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf(""))
+    with pytest.raises(MalformedFileError, match="holds no text") as caught:
+        list(read_pdf(path, Fields()))
+    assert "text recognition" in str(caught.value)
+    path.write_bytes(pdf("secret"))
+    writer = PdfWriter(clone_from=PdfReader(path))
+    writer.encrypt("password", algorithm="RC4-128")
+    writer.write(tmp_path / "locked.pdf")
+    with pytest.raises(MalformedFileError, match="locked by a password"):
+        list(read_pdf(tmp_path / "locked.pdf", Fields()))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=30), st.integers(0, 700), st.booleans())
+def test_any_damage_is_mended_or_refused_by_name(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, place: int, cut: bool
+) -> None:
+    path = tmp_path_factory.mktemp("pdf") / "a.pdf"
+    sound = pdf("After the rain")
+    path.write_bytes(sound[:place] + data + (b"" if cut else sound[place + len(data) :]))
+    why = refused(lambda: read_pdf(path, Fields()))
+    assert why is None or "a.pdf" in why
