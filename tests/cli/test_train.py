@@ -96,3 +96,40 @@ def test_ctrl_c_leaves_a_run_that_can_be_gone_on_with(
     assert process.returncode == 130
     assert "--resume goes on from there" in told
     assert list((out / "training" / "checkpoints").glob("*.safetensors"))
+
+
+def test_rates_are_found_and_nothing_is_trained(run: Run, recipe: str, tmp_path: Path) -> None:
+    out, data = tmp_path / "out", f"data.path={text_file(tmp_path)}"
+    ended = run("train", recipe, "--set", data, "--out", str(out), "--find-rate")
+    assert ended.code == 0
+    assert ended.out.startswith("--set optimiser.rate=0.0")
+    assert "--set optimiser.matrix_rate=0.0" in ended.out
+    assert ended.err.count("•") > 20
+    assert [p.name for p in out.rglob("*") if p.is_file()] == ["rates.html"]
+    told = json.loads(
+        run("train", recipe, "--set", data, "--out", str(out), "--find-rate", "--json").out
+    )
+    assert told["factor"] < told["lowest"]
+    assert told["curve"][0]["factor"] == 0.001
+    assert f"--set optimiser.rate={told['optimiser.rate']:g} " in ended.out
+    given = ended.out.split()
+    assert run("train", recipe, "--set", data, *given, "--out", str(out)).code == 0
+    both = run("train", recipe, "--set", data, "--out", str(out), "--find-rate", "--resume")
+    assert both.code == 2
+    assert "--find-rate begins none" in both.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM to a process")
+def test_sigterm_leaves_a_run_that_can_be_gone_on_with(recipe: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [*STUDIOLO, "train", recipe, "--out", str(out)]
+    given = [f"--set=data.path={text_file(tmp_path)}", "--set=training.steps=100000"]
+    process = subprocess.Popen([*command, *given], stderr=subprocess.PIPE, text=True)
+    log = out / "training" / "log.jsonl"
+    while not (log.exists() and log.stat().st_size):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume goes on from there" in told

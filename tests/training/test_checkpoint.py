@@ -50,7 +50,7 @@ def test_what_was_left_half_written_is_cleared_away(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "error"), [(errno.ENOSPC, NoSpaceError), (errno.EACCES, SourceError)]
 )
-@pytest.mark.parametrize("where", ["save_file", "force_directory"])
+@pytest.mark.parametrize("where", ["write_tensors", "force_directory"])
 def test_a_failed_write_leaves_the_one_before(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

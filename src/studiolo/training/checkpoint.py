@@ -3,6 +3,11 @@
 ``step-00000250.safetensors`` holds every tensor of a run at that step, and in the header's
 metadata one JSON value with the rest; so a checkpoint is there whole or not at all, whenever the
 process is killed. The newest :data:`LAST` are kept, and the best beside them. Nothing is pickled.
+
+A run in several processes writes the same one file, of whole tensors, so that any number of
+processes can go on from it: what is split is gathered tensor by tensor and written as it comes,
+which costs the first process the memory of the largest and the others a wait. A file for each
+process would spare that wait and cost every reader a puzzle.
 Deliberately unknown here: what the tensors and values mean.
 """
 
@@ -13,17 +18,17 @@ import errno
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from studiolo.errors import MalformedFileError, NoSpaceError, SourceError
 from studiolo.record.journal import force_directory
+from studiolo.training.tensor_file import in_order, write_tensors
 
 LAST = 2
 _NAME = re.compile(r"step-(\d{8,})\.safetensors")
@@ -32,7 +37,7 @@ _PART = ".part"
 
 @dataclass(frozen=True)
 class Saved:
-    """What was saved: tensors by name, on the CPU, and a JSON object."""
+    """What was saved: tensors by name, on the CPU, each read when asked for, and a JSON object."""
 
     step: int
     tensors: Mapping[str, Tensor]
@@ -59,20 +64,32 @@ class Checkpoints:
         return self.folder / f"step-{step:08}.safetensors"
 
     def save(
-        self, step: int, tensors: Mapping[str, Tensor], values: Mapping[str, Any], *, best: int
+        self,
+        step: int,
+        tensors: Mapping[str, Tensor],
+        values: Mapping[str, Any],
+        *,
+        best: int,
+        bodies: Iterable[Tensor] | None = None,
     ) -> None:
         """Write one; when this returns it is safe, and older ones but the ``best`` step's are gone.
+
+        ``bodies``: what to write of ``tensors``, one by one as :func:`in_order` has them; None: as
+        they are.
 
         Raises :class:`NoSpaceError` if the disk is full and :class:`SourceError` if it cannot be
         written; what was there before then stays.
         """
         path = self.path(step)
         part = path.with_name(path.name + _PART)
-        apart = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+        ordered = in_order(tensors)
         metadata = {"format": "pt", "studiolo": json.dumps({"step": step, **values})}
         try:
-            save_file(apart, part, metadata=metadata)
-            with part.open("rb+") as file:
+            with part.open("wb") as file:
+                write_tensors(
+                    file, ordered, ordered.values() if bodies is None else bodies, metadata
+                )
+                file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
             force_directory(self.folder)
@@ -93,9 +110,8 @@ class Checkpoints:
         """The one of ``step``; raises :class:`MalformedFileError` if it is damaged."""
         path = self.path(step)
         try:
-            with cast(Any, safe_open)(path, framework="pt") as file:
-                values = json.loads(file.metadata()["studiolo"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            file = cast(Any, safe_open)(path, framework="pt")
+            values, tensors = json.loads(file.metadata()["studiolo"]), _Tensors(file)
         except OSError as error:
             raise SourceError(f"{path}: cannot be read: {error.strerror or error}") from error
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -106,9 +122,27 @@ class Checkpoints:
         return Saved(step, tensors, values)
 
 
+class _Tensors(Mapping[str, Tensor]):
+    """Those of an open file. It is mapped, so that it may be deleted meanwhile."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._names = file, list(file.keys())
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(name)
+        return cast(Tensor, self._file.get_tensor(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 def unwritten(path: Path, error: Exception) -> NoSpaceError | SourceError:
     """That ``path`` could not be written, whichever way it was told."""
-    # safetensors hides the number in its message.
+    # safetensors, which writes bundles, hides the number in its message.
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT) or "os error 28" in str(error):
         return NoSpaceError(

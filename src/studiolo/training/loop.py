@@ -6,13 +6,15 @@ is a function from a batch's number to a batch, so that the position in the data
 
 Everything that decides how a run goes on is in its state: weights, averages, optimisers, random
 states, and the best so far. A run that was killed and resumed does to the bit what it would have
-done. Deliberately unknown here: recipes, text, and what is shown to whom.
+done. Several processes take each step together: every one its share of each batch, whose gradients
+are added up. Deliberately unknown here: recipes, text, and what is shown to whom.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -26,6 +28,9 @@ from studiolo.family.contract import Loss
 from studiolo.training.average import Average
 from studiolo.training.checkpoint import Checkpoints, Saved
 from studiolo.training.optimiser import Optimiser, clip
+from studiolo.training.processes import ALONE, Processes
+from studiolo.training.shards import as_part, is_split, laid, local, whole
+from studiolo.training.tensor_file import in_order
 
 Batch = TypeVar("Batch")
 SMOOTHING = 0.98
@@ -107,7 +112,7 @@ class Loop(Generic[Batch]):
     """One run. ``evaluate``: the validation loss of the weights as they stand.
 
     ``size``: tokens, or what else is counted, of a batch. ``stop``: asked after each step whether
-    to end early.
+    to end early. ``share``: of a batch, what this process does, and its part of the batch's loss.
     """
 
     players: Sequence[Player[Batch]]
@@ -119,6 +124,8 @@ class Loop(Generic[Batch]):
     watchers: Sequence[Watcher] = ()
     stop: Callable[[], bool] = lambda: False
     course: Course = field(default_factory=Course)
+    processes: Processes = ALONE
+    share: Callable[[Batch], tuple[Batch, float]] = lambda batch: (batch, 1.0)
 
     def __post_init__(self) -> None:
         self._weights: dict[str, nn.Parameter] = {
@@ -127,7 +134,8 @@ class Loop(Generic[Batch]):
             for name, parameter in player.parameters.items()
         }
         decay = self.pace.average
-        self.average = None if decay is None else Average(self._weights, decay)
+        here = {name: local(weight.detach()) for name, weight in self._weights.items()}
+        self.average = None if decay is None else Average(here, decay)
         device = next(iter(self._weights.values())).device.type
         self._cast = (
             nullcontext()
@@ -137,24 +145,25 @@ class Loop(Generic[Batch]):
 
     def resume(self, saved: Saved) -> None:
         """Go on from a checkpoint of this run."""
+        tensors = {name: laid(saved.tensors[name], like) for name, like in self._tensors().items()}
         with torch.no_grad():
             for name, weight in self._weights.items():
-                weight.copy_(saved.tensors[f"weights.{name}"])
+                weight.copy_(tensors[f"weights.{name}"])
             if self.average is not None:
                 for name, value in self.average.values.items():
-                    value.copy_(saved.tensors[f"average.{name}"])
+                    value.copy_(local(tensors[f"average.{name}"]))
             for player in self.players:
                 prefix = f"optimiser.{player.name}."
                 player.optimiser.restore(
                     {
                         name.removeprefix(prefix): tensor
-                        for name, tensor in saved.tensors.items()
+                        for name, tensor in tensors.items()
                         if name.startswith(prefix)
                     }
                 )
-        torch.set_rng_state(saved.tensors["random.cpu"])
+        torch.set_rng_state(tensors["random.cpu"])
         if torch.cuda.is_available():
-            torch.cuda.set_rng_state(saved.tensors["random.cuda"])
+            torch.cuda.set_rng_state(tensors["random.cuda"])
         self.course = Course.of(saved.values)
 
     def run(self) -> bool:
@@ -165,12 +174,12 @@ class Loop(Generic[Batch]):
         """
         course, pace = self.course, self.pace
         while course.step < pace.steps and not self._given_up:
-            self._step()
+            self.step()
             last = course.step == pace.steps
             due = course.step % pace.evaluate == 0 or last
             if due:
                 self._evaluate()
-            stopped = self.stop()
+            stopped = self.processes.any(self.stop())
             if due or last or stopped or course.step % pace.checkpoint == 0 or self._given_up:
                 self.save()
             if stopped and not last:
@@ -182,26 +191,32 @@ class Loop(Generic[Batch]):
         patience = self.pace.patience
         return patience is not None and self.course.waited >= patience
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Take one; raises :class:`DivergedError`."""
         began = time.perf_counter()
         course, pace = self.course, self.pace
         factor = pace.factor(course.step)
         total = largest = 0.0
         for player in self.players:
             parameters = list(player.parameters.values())
-            for part in range(pace.accumulate):
-                number = course.step * pace.accumulate + part
+            copies = [parameter for parameter in parameters if not is_split(parameter)]
+            for portion in range(pace.accumulate):
+                number = course.step * pace.accumulate + portion
                 batch = self.batch(number)
+                mine, part = self.share(batch)
                 with self._cast:
-                    loss = player.loss(batch).total
-                value = float(loss.detach())
+                    loss = player.loss(mine).total
+                (value,) = self.processes.summed(float(loss.detach()) * part)
                 if not math.isfinite(value):
                     raise self._diverged(number, f"the loss of {player.name} is {value}")
-                scaled = loss / pace.accumulate if pace.accumulate > 1 else loss
-                scaled.backward(inputs=parameters)  # type: ignore[no-untyped-call]
+                scaled = loss if part == 1 else loss * part
+                scaled = scaled / pace.accumulate if pace.accumulate > 1 else scaled
+                # Split parameters are no leaves: those are what is gathered of them.
+                scaled.backward(inputs=copies or None)  # type: ignore[no-untyped-call]
                 total += value / pace.accumulate / len(self.players)
                 if player is self.players[0]:
                     course.tokens += self.size(batch)
+            self.processes.add_up([each.grad for each in copies if each.grad is not None])
             norm = float(clip(parameters, pace.clip))
             if not math.isfinite(norm):
                 raise self._diverged(number, f"the gradient of {player.name} has the norm {norm}")
@@ -244,22 +259,35 @@ class Loop(Generic[Batch]):
 
     def save(self) -> None:
         """Write a checkpoint; raises :class:`DivergedError` if a weight is not finite."""
-        norms = torch._foreach_norm([weight.detach() for weight in self._weights.values()])
-        if not math.isfinite(float(torch.stack(norms).sum())):
+        norms = torch._foreach_norm([local(weight.detach()) for weight in self._weights.values()])
+        if self.processes.any(not math.isfinite(float(torch.stack(norms).sum()))):
             raise self._diverged(
                 self.course.step, "a weight is no finite number after the step before"
             )
+        tensors, course = in_order(self._tensors()), self.course
+        bodies = map(whole, tensors.values())
+        self.processes.first_alone(
+            lambda: self.checkpoints.save(
+                course.step, tensors, course.values(), best=course.best_step, bodies=bodies
+            ),
+            # What is split is gathered with the help of all, also after a failure.
+            meanwhile=lambda: deque(bodies, 0),
+        )
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """All that a checkpoint holds, by name; shares memory with what is in use."""
         tensors: dict[str, Tensor] = {f"weights.{n}": w.detach() for n, w in self._weights.items()}
         if self.average is not None:
-            tensors |= {f"average.{n}": v for n, v in self.average.values.items()}
+            tensors |= {
+                f"average.{n}": as_part(v, self._weights[n]) for n, v in self.average.values.items()
+            }
         for player in self.players:
             prefix = f"optimiser.{player.name}."
             tensors |= {prefix + n: t for n, t in player.optimiser.state().items()}
         tensors["random.cpu"] = torch.get_rng_state()
         if torch.cuda.is_available():
             tensors["random.cuda"] = torch.cuda.get_rng_state()
-        course = self.course
-        self.checkpoints.save(course.step, tensors, course.values(), best=course.best_step)
+        return tensors
 
     def keep_best(self) -> None:
         """Make the weights those of the best evaluation; to be called when the run has ended."""
@@ -267,4 +295,4 @@ class Loop(Generic[Batch]):
         kind = "weights" if self.average is None else "average"
         with torch.no_grad():
             for name, weight in self._weights.items():
-                weight.copy_(best.tensors[f"{kind}.{name}"])
+                weight.copy_(laid(best.tensors[f"{kind}.{name}"], weight))

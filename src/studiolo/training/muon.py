@@ -11,7 +11,8 @@ for matrices between hidden states alone. The polar factor :math:`U V^\top` of
 Notable choices: matrices of one shape are done together; and the steps are done on the small Gram
 matrix :math:`X X^\top` instead of :math:`X`, whose polynomials commute, so that the long side
 enters two products only instead of two at each step. That wants float32: the Gram matrix squares
-the singular values. Knows matrices by name; does not know networks.
+the singular values. Of matrices whose rows are split over processes each process makes some whole
+and orthogonalises those. Knows matrices by name; does not know networks.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from studiolo.training.shards import local, on_whole, stacked
 
 COEFFICIENTS = (
     (8.156554524902461, -22.48329292557795, 15.878769915207462),
@@ -74,12 +77,12 @@ class Muon:
                 shape = (matrix.parameter.shape[0], outputs)
                 self._groups.setdefault(shape, []).append((matrix, part))
         self._weights = {
-            shape: [_part(matrix, matrix.parameter.detach(), i) for matrix, i in group]
+            shape: [_part(matrix, local(matrix.parameter.detach()), i) for matrix, i in group]
             for shape, group in self._groups.items()
         }
         self._means = {
-            shape: torch.zeros(len(group), *shape, device=group[0][0].parameter.device)
-            for shape, group in self._groups.items()
+            shape: torch.stack([torch.zeros_like(part, dtype=torch.float32) for part in parts])
+            for shape, parts in self._weights.items()
         }
 
     @torch.no_grad()
@@ -89,7 +92,8 @@ class Muon:
         for shape, group in self._groups.items():
             grads = torch.stack([_part(matrix, _grad(matrix), i) for matrix, i in group]).float()
             mean = self._means[shape].lerp_(grads, 1 - self.momentum)
-            update = orthogonalise(grads.lerp_(mean, self.momentum))
+            ahead = grads.lerp_(mean, self.momentum)
+            update = on_whole(orthogonalise, ahead, group[0][0].parameter)
             scale = max(1.0, shape[1] / shape[0]) ** 0.5
             weights = self._weights[shape]
             if self.weight_decay:
@@ -98,7 +102,10 @@ class Muon:
 
     def state(self) -> dict[str, Tensor]:
         """What :meth:`restore` needs, by name; shares memory with what is in use."""
-        return {f"momentum.{r}x{c}": mean for (r, c), mean in self._means.items()}
+        return {
+            f"momentum.{r}x{c}": stacked(mean, self._groups[r, c][0][0].parameter)
+            for (r, c), mean in self._means.items()
+        }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Go on from a :meth:`state`."""
@@ -108,7 +115,7 @@ class Muon:
 
 def _grad(matrix: Matrix) -> Tensor:
     grad = matrix.parameter.grad
-    return torch.zeros_like(matrix.parameter) if grad is None else grad
+    return local(torch.zeros_like(matrix.parameter) if grad is None else grad)
 
 
 def _part(matrix: Matrix, whole: Tensor, part: int) -> Tensor:

@@ -15,6 +15,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from studiolo.training.shards import whole
+
 
 class Optimiser(Protocol):
     """What the loop needs: gradients are where ``backward`` has put them."""
@@ -106,9 +108,12 @@ class Together:
 
 
 def clip(parameters: Sequence[nn.Parameter], most: float | None) -> Tensor:
-    """Scale all gradients so that their common norm is at most ``most``; the norm before that."""
+    """Scale all gradients so that their common norm is at most ``most``; the norm before that.
+
+    Of gradients that are split over processes the norm is that of the whole.
+    """
     grads = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(grads, foreach=True)
+    norm = whole(torch.nn.utils.get_total_norm(grads, foreach=True))
     if most is not None:
         torch.nn.utils.clip_grads_with_norm_(parameters, most, norm, foreach=True)
     return norm

@@ -1,12 +1,14 @@
 """A recipe is carried out: data, network, loop, and at the end a bundle or an adapter.
 
 The result's folder is the run's: beside the model it holds ``training/`` with the recipe, the
-log, the report and the checkpoints. Deliberately unknown here: terminals and arguments.
+log, the report and the checkpoints. Of several processes the first alone writes there, and all
+take part in what is computed. Deliberately unknown here: terminals and arguments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,13 +28,18 @@ from studiolo.training.loop import Course, Loop, Pace, Player, Watcher
 from studiolo.training.lowrank import low_rank, updates
 from studiolo.training.objective import Batch, Learner
 from studiolo.training.objectives import read_objective
+from studiolo.training.processes import ALONE, Processes
 from studiolo.training.publish import Facts, publish, publish_adapter
 from studiolo.training.recipe import Recipe
+from studiolo.training.recompute import recompute
 from studiolo.training.report import write_report
 from studiolo.training.samples import continuation
 from studiolo.training.schedule import factor
+from studiolo.training.shards import settle, shard, whole_copy
+from studiolo.training.shares import divisible, share
 from studiolo.training.size import Plan, plan
 from studiolo.training.start import read_start
+from studiolo.training.tensorboard import Events, writer
 from studiolo.training.workshop import Workshop
 
 
@@ -48,11 +55,24 @@ class Result:
     bundle: Path | None
 
 
+@dataclass(frozen=True)
+class Made:
+    """What is trained. ``parameters``: those that learn, by name."""
+
+    decoder: Decoder
+    learner: Learner[Any]
+    parameters: Mapping[str, nn.Parameter]
+    loop: Loop[Batch]
+
+
 class Run:
     """One recipe, carried out in one folder. To make one reads the data and plans; nothing more."""
 
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
-        self.recipe, self.folder = recipe, folder
+    def __init__(self, recipe: Recipe, folder: Path, processes: Processes = ALONE) -> None:
+        self.recipe, self.folder, self.processes = recipe, folder, processes
+        self.sharded = processes.count > 1 and recipe.training.parallel == "shards"
+        if recipe.watch.tensorboard:
+            writer()
         start = recipe.start.model
         self.start = None if start is None else read_start(start)
         teacher = recipe.objective.teacher
@@ -67,6 +87,7 @@ class Run:
         parent = None if self.start is None else self.start.config
         size = round(self.objective.size * (1 - recipe.data.validation))
         self.plan: Plan = plan(recipe, self.tokenizer.vocab_size, parent, size)
+        divisible(self.plan.batch, recipe.objective.kind, processes.count)
         self.parts = self.objective.parts(recipe, self.plan)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -80,56 +101,101 @@ class Run:
     ) -> Result:
         """Train, from the newest checkpoint if there is one and ``resume``, and publish.
 
-        ``wrote`` is given samples and their steps; ``stop`` is asked after each step. Raises what
-        :class:`Workshop`, :meth:`Loop.run` and :func:`publish` raise.
+        ``watchers`` and ``wrote``, which is given samples and their steps, are told by the first
+        process alone; ``stop`` is asked after each step. Raises what :class:`Workshop`,
+        :meth:`Loop.run` and :func:`publish` raise.
         """
-        recipe, plan = self.recipe, self.plan
+        recipe, plan, first = self.recipe, self.plan, self.processes.first
         identity = {"recipe": recipe.digest, "data": self.objective.digest}
         identity |= {f"model {each.name}": each.digest for each in self.parents}
-        workshop = Workshop(self.folder, recipe, identity, resume=resume)
-        torch.manual_seed(recipe.seed)
-        decoder = self._decoder()
-        parameters = dict(decoder.named_parameters())
-        if recipe.start.adapter is not None:
-            parameters = low_rank(decoder, recipe.start.adapter, recipe.seed)
-        learner = self.objective.learner(decoder, recipe)
-        loop = self._loop(decoder, learner, parameters, workshop.checkpoints)
+        workshop = self.processes.in_turn(
+            lambda: Workshop(self.folder, recipe, identity, resume=resume or not first)
+        )
+        made = self.made(workshop.checkpoints)
+        decoder, loop = made.decoder, made.loop
         saved = workshop.checkpoints.newest()
         if saved is not None:
             loop.resume(saved)
-        with Log(workshop.log, plan.steps, loop.course.step) as log:
-            writer = _Writer(self, Autoregressive(decoder), log, wrote)
-            loop.watchers, loop.stop = (log, *watchers, writer), stop
+        with ExitStack() as kept:
+            log: Log | None = None
+            if first:
+                log = kept.enter_context(Log(workshop.log, plan.steps, loop.course.step))
+                loop.watchers = (log, *watchers)
+                if recipe.watch.tensorboard:
+                    events = kept.enter_context(Events(workshop.path, loop.course.step))
+                    loop.watchers = (*loop.watchers, events)
+            loop.watchers, loop.stop = (*loop.watchers, _Writer(self, decoder, log, wrote)), stop
             finished = loop.run()
             course = loop.course
             if not finished:
                 return _result(course, course.best, None)
             loop.keep_best()
-            told = self.evaluation(learner)
-            log.write(step=course.step, final=told["loss"])
-        facts = self._facts(course, told)
+            told = self.evaluation(made.learner)
+            if log is not None:
+                log.write(step=course.step, final=told["loss"])
+        result = _result(course, told["loss"], self.folder)
         if self.start is not None and recipe.start.adapter is not None:
-            changes, base = updates(decoder, parameters), self.start.name
-            publish_adapter(self.folder, workshop.path, decoder.config, changes, base, facts)
-        else:
-            publish(self.folder, workshop.path, decoder, self.tokenizer, facts)
-        write_report(workshop.report, workshop.log, recipe, plan, facts)
-        return _result(course, told["loss"], self.folder)
+            if first:
+                changes, base = updates(decoder, made.parameters), self.start.name
+                facts = self._facts(course, told)
+                publish_adapter(self.folder, workshop.path, decoder.config, changes, base, facts)
+                write_report(workshop.report, workshop.log, recipe, plan, facts)
+            return result
+        whole = self.whole(decoder, torch.device("cpu"))
+        if whole is not None:
+            facts = self._facts(course, told)
+            publish(self.folder, workshop.path, whole, self.tokenizer, facts)
+            write_report(workshop.report, workshop.log, recipe, plan, facts)
+        return result
 
     def evaluation(self, learner: Learner[Any], limit: int | None = None) -> dict[str, float]:
         """Means over all that is held out, or over about ``limit`` tokens of it."""
         totals: dict[str, float] = {}
         count = 0
-        for batch in self.parts.held_out.sweep(limit):
-            count += batch.weight
-            for name, value in learner.judged(batch).items():
-                totals[name] = totals.get(name, 0.0) + value * batch.weight
-        return {name: total / count for name, total in totals.items()}
+        for batch, counts in self.processes.dealt(self.parts.held_out.sweep(limit)):
+            told = learner.judged(batch)
+            weight = batch.weight if counts else 0
+            count += weight
+            for name, value in told.items():
+                totals[name] = totals.get(name, 0.0) + (value * weight if counts else 0.0)
+        *sums, every = self.processes.summed(*totals.values(), count)
+        return {name: total / every for name, total in zip(totals, sums, strict=True)}
+
+    def whole(self, decoder: Decoder, device: torch.device) -> Decoder | None:
+        """In the first process ``decoder``, or of one that is split the whole; else None."""
+        if self.sharded:
+            return whole_copy(decoder, self.processes, device)
+        return decoder if self.processes.first else None
+
+    def made(self, checkpoints: Checkpoints) -> Made:
+        """Network, learner and loop, as they begin."""
+        recipe = self.recipe
+        torch.manual_seed(recipe.seed)
+        decoder = self._decoder()
+        parameters: Mapping[str, nn.Parameter] = {}
+        if recipe.start.adapter is not None:
+            parameters = low_rank(decoder, recipe.start.adapter, recipe.seed)
+        # A learner may copy the decoder, which nothing below would stand.
+        learner = self.objective.learner(decoder, recipe)
+        if recipe.training.recompute:
+            recompute(decoder)
+        if self.sharded:
+            shard(decoder, self.processes)
+            for parameter in parameters.values():
+                parameter.data = parameter.data.to(self.device)
+        parameters = parameters or dict(decoder.named_parameters())
+        return Made(
+            decoder, learner, parameters, self._loop(decoder, learner, parameters, checkpoints)
+        )
 
     def _decoder(self) -> Decoder:
+        # What is going to be split may be too large for one device; but a teacher, or the copy that
+        # preferences are measured by, stays where the decoder is made.
+        alone = self.recipe.objective.kind in ("text", "answers")
+        device = torch.device("cpu") if self.sharded and alone else self.device
         if self.start is not None:
-            return self.start.decoder(self.device)
-        return new_decoder(self.plan.config, self.recipe.seed, self.device)
+            return self.start.decoder(device)
+        return new_decoder(self.plan.config, self.recipe.seed, device)
 
     def _loop(
         self,
@@ -147,6 +213,12 @@ class Run:
             rate=plan.rate,
             matrix_rate=plan.matrix_rate,
         )
+
+        def evaluate() -> float:
+            loss = self.evaluation(learner, recipe.watch.tokens)["loss"]
+            settle(decoder)
+            return loss
+
         return Loop(
             players=[Player("model", parameters, learner.loss, optimiser)],
             batch=self.parts.training.at,
@@ -169,8 +241,10 @@ class Run:
                 average=recipe.training.average,
                 precision=self._precision(),
             ),
-            evaluate=lambda: self.evaluation(learner, recipe.watch.tokens)["loss"],
+            evaluate=evaluate,
             checkpoints=checkpoints,
+            processes=self.processes,
+            share=partial(share, rank=self.processes.rank, count=self.processes.count),
         )
 
     def _precision(self) -> torch.dtype | None:
@@ -205,12 +279,12 @@ class Run:
 
 
 class _Writer:
-    """Has the model write something after each evaluation."""
+    """Has the model write something after each evaluation, in the first process."""
 
     def __init__(
-        self, run: Run, model: Autoregressive, log: Log, wrote: Callable[[int, str], None]
+        self, run: Run, decoder: Decoder, log: Log | None, wrote: Callable[[int, str], None]
     ) -> None:
-        self._run, self._model, self._log, self._wrote = run, model, log, wrote
+        self._run, self._decoder, self._log, self._wrote = run, decoder, log, wrote
         self._prompt = run.objective.prompt(run.recipe)
 
     def step(self, course: Course, loss: float, norm: float, rate: float) -> None:
@@ -221,8 +295,11 @@ class _Writer:
         count = self._run.recipe.watch.sample
         if not count:
             return
+        decoder = self._run.whole(self._decoder, self._run.device)
+        if decoder is None or self._log is None:
+            return
         tokenizer = self._run.tokenizer
-        made = continuation(self._model, self._prompt, count, self._run.recipe.seed)
+        made = continuation(Autoregressive(decoder), self._prompt, count, self._run.recipe.seed)
         if self._run.recipe.objective.kind != "text":  # an answer has an end
             ends = [i for i, token in enumerate(made) if token in tokenizer.eos_ids]
             made = made[: ends[0]] if ends else made

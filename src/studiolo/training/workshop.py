@@ -16,6 +16,8 @@ from studiolo.training.checkpoint import Checkpoints
 from studiolo.training.recipe import Recipe
 
 FOLDER = "training"
+RATES = "rates.html"
+"""What a search for rates leaves, of which a run may begin beside."""
 
 
 class Workshop:
@@ -49,7 +51,7 @@ class Workshop:
     def _empty(self) -> bool:
         """Whether there is nothing but what a run killed at its very beginning leaves."""
         files = [path for path in self.folder.rglob("*") if path.is_file()]
-        return all(path.name == "run.json.part" for path in files)
+        return all(path.name in ("run.json.part", RATES) for path in files)
 
     def _same(self, known: object, identity: Mapping[str, str], resume: bool) -> None:
         if not resume:
