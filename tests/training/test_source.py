@@ -93,6 +93,9 @@ def test_a_corpus_is_mapped_and_brings_all_with_it(tmp_path: Path) -> None:
     assert source.held_out is not None
     assert len(source.tokens.starts) + len(source.held_out.starts) == 30
     assert source.split(0.5, 10) == (source.tokens, source.held_out)
+    text = Text(source)
+    assert text.held_out == len(source.held_out) / text.size
+    assert text.size == len(source.tokens) + len(source.held_out)
     given = DataRecipe(path=str(path), licence="CC0-1.0", tokenizer=str(path))
     assert read_source(given).licence == "CC0-1.0"
 

@@ -27,6 +27,7 @@ class Answers:
     tokenizer: Tokenizer
     digest: str
     licence: str
+    held_out: None = None
 
     @property
     def size(self) -> int:

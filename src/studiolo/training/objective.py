@@ -72,12 +72,17 @@ class Learner(Protocol[B_contra]):
 
 
 class Objective(Protocol):
-    """``size``: tokens of all. ``digest``: SHA-256 of the data as they lie there."""
+    """``size``: tokens of all. ``digest``: SHA-256 of the data as they lie there.
+
+    ``held_out``: the part that the data keep for validation themselves; None: the recipe's.
+    """
 
     @property
     def tokenizer(self) -> Tokenizer: ...  # noqa: D102 - said above
     @property
     def size(self) -> int: ...  # noqa: D102
+    @property
+    def held_out(self) -> float | None: ...  # noqa: D102
     @property
     def digest(self) -> str: ...  # noqa: D102
     @property

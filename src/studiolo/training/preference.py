@@ -111,6 +111,7 @@ class Preferences:
     tokenizer: Tokenizer
     digest: str
     licence: str
+    held_out: None = None
 
     @property
     def size(self) -> int:

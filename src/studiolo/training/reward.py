@@ -148,6 +148,7 @@ class Rewards:
     tokenizer: Tokenizer
     digest: str
     licence: str
+    held_out: None = None
 
     @property
     def size(self) -> int:

@@ -85,7 +85,9 @@ class Run:
         )
         self.tokenizer = self.objective.tokenizer
         parent = None if self.start is None else self.start.config
-        size = round(self.objective.size * (1 - recipe.data.validation))
+        own = self.objective.held_out
+        self.held_out = recipe.data.validation if own is None else own
+        size = round(self.objective.size * (1 - self.held_out))
         self.plan: Plan = plan(recipe, self.tokenizer.vocab_size, parent, size)
         divisible(self.plan.batch, recipe.objective.kind, processes.count)
         self.parts = self.objective.parts(recipe, self.plan)

@@ -89,7 +89,7 @@ def watching(run: Run) -> Iterator[View]:
         console.print(f"{name} = {value}{'  (derived)' if derived else ''}", style="dim")
     console.print(
         f"{run.plan.config.parameters:,} parameters, {run.objective.size:,} tokens, of which "
-        f"{run.recipe.data.validation:.0%} are held out, on {run.device.type}"
+        f"{run.held_out:.1%} are held out, on {run.device.type}"
     )
     if run.parts.remark:
         console.print(run.parts.remark, style="yellow")

@@ -28,8 +28,15 @@ class Text:
 
     @property
     def size(self) -> int:
-        """Tokens."""
-        return len(self.source.tokens)
+        """Tokens, with those that a corpus keeps for validation."""
+        kept = self.source.held_out
+        return len(self.source.tokens) + (0 if kept is None else len(kept))
+
+    @property
+    def held_out(self) -> float | None:
+        """Of a corpus, what it has decided."""
+        kept = self.source.held_out
+        return None if kept is None else len(kept) / max(1, self.size)
 
     @property
     def digest(self) -> str:
