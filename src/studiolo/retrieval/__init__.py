@@ -1,0 +1,1 @@
+"""What a model may know: documents read, cut, indexed, searched and cited."""
