@@ -87,6 +87,7 @@ bench: $(VENV)/.installed-bench
 	@$(BIN)/python bench/growth.py
 	@$(BIN)/python bench/embeddings.py
 	@$(BIN)/python bench/door.py
+	@$(BIN)/python bench/watermark.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

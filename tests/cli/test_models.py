@@ -35,7 +35,7 @@ def test_the_life_of_a_model(home: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert [row["name"] for row in rows] == ["toy"]
     assert rows[0]["digest"] == pulled["digest"]
     assert run("models", "--all", "--json") == 0
-    assert len(json.loads(capsys.readouterr().out)) == 5
+    assert len(json.loads(capsys.readouterr().out)) == 6
     assert run("models", "--all") == 0
     assert "smollm2-135m-instruct" in capsys.readouterr().out
     assert run("remove", "toy", "--yes") == 0

@@ -103,3 +103,21 @@ def test_a_receipt_that_cannot_be_written_is_said_before_or_after(
     late = run("generate", "x", "-m", tiny, *ASK, "--receipt", str(tmp_path))
     assert late.code == 2
     assert "cannot be written: Is a directory" in late.err
+
+
+def test_a_marked_text_is_replayed_where_its_key_is(
+    run: Run, tiny: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STUDIOLO_HOME", str(tmp_path / "home"))
+    file, plain = tmp_path / "marked.json", tmp_path / "plain.json"
+    ask = ("generate", "the cat", "-m", tiny, *ASK, "--max-tokens", "40")
+    assert run(*ask, "--watermark", "--receipt", str(file)).code == 0
+    assert run(*ask, "--receipt", str(plain)).code == 0
+    tokens = [json.loads(each.read_bytes())["outputs"][0]["token_ids"] for each in (file, plain)]
+    assert tokens[0] != tokens[1]
+    assert run("replay", str(file), "-m", tiny).code == 0
+    monkeypatch.setenv("STUDIOLO_HOME", str(tmp_path / "another"))
+    ended = run("replay", str(file), "-m", tiny)
+    assert ended.code == 3
+    assert "marked with the key of another installation" in ended.err
+    assert run("replay", str(plain), "-m", tiny).code == 0

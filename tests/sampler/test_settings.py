@@ -132,3 +132,9 @@ def test_biased_ids_must_be_in_the_vocabulary() -> None:
         check_vocabulary(settings, 99)
     with pytest.raises(InvalidRequestError, match="token id -1"):
         check_vocabulary(Decoding.checked(logit_bias={-1: 1.0}), 100)
+
+
+def test_whether_there_is_chance() -> None:
+    assert Decoding.checked().draws
+    assert not Decoding.checked(temperature=0).draws
+    assert not Decoding.checked(beams=2).draws

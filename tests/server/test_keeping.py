@@ -13,15 +13,20 @@ from studiolo.errors import RequestCancelledError
 from studiolo.modality.text.tools import ToolCall
 from studiolo.record.contents import Content, Contents, Policy
 from studiolo.record.database import Database
+from studiolo.record.entry import Entry
+from studiolo.record.fingerprint import of_text
 from studiolo.server.context import Context
 from studiolo.server.keeping import keep, prompt_of, written
 from studiolo.task.asking import Called, Choice, TextAsk
 
+pytestmark = pytest.mark.usefixtures("home")
 SAID = [{"role": "user", "content": "the rain"}]
 CHOICE = Choice(0, "wet", reason="length")
 
 
 class Receipt:
+    digest = "d" * 64
+
     def to_bytes(self) -> bytes:
         return b"receipt"
 
@@ -50,7 +55,8 @@ def kept(
     context = Context("POST /x", "openai", user="me")
     contents, answer = Contents(database, policy), Answer(receipt)
     made: Any = answer
-    asyncio.run(keep(contents, context, TextAsk("tiny", SAID), [CHOICE], made, notes))
+    with contents.log:
+        asyncio.run(keep(contents, context, TextAsk("tiny", SAID), [CHOICE], made, notes))
     found = contents.content(context.id, None)
     return found, contents.receipt(context.id, None), answer.asked
 
@@ -72,6 +78,15 @@ def test_contents_alone(database: Database) -> None:
 
 def test_receipts_alone(database: Database) -> None:
     assert kept(database, Policy(receipts=True), receipt=Receipt()) == (None, b"receipt", 1)
+
+
+def test_a_receipt_is_in_the_log_and_by_its_text(database: Database, home: Path) -> None:
+    kept(database, Policy(contents=True), receipt=Receipt())
+    assert not (home / "log").exists()
+    kept(database, Policy(receipts=True), receipt=Receipt())
+    line = (home / "log" / "entries.jsonl").read_bytes().splitlines()[-1]
+    entry = Entry.parse(line, "it")
+    assert (entry.number, entry.receipt, entry.outputs) == (1, "d" * 64, (of_text("wet"),))
 
 
 def test_a_model_elsewhere_gives_no_receipt(database: Database) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from studiolo.errors import InvalidRequestError, MalformedFileError, UnknownModelError
 from studiolo.record.records import Records
+from studiolo.record.secret import watermark
 from studiolo.server.inside import look
 from studiolo.server.opening import Opening
 from studiolo.server.settings import Price
@@ -105,3 +106,14 @@ def test_traces_are_taken_from_the_environment(
     with ExitStack() as ending:
         studio = opened(Opening(SETTINGS, (), MEMORY), tmp_path, ending)
         assert isinstance(studio.house, TracedHouse)
+
+
+@pytest.mark.usefixtures("home")
+def test_texts_are_marked_where_the_operator_wants_it(tmp_path: Path, tiny: str) -> None:
+    for wanted in (True, False):
+        settings = replace(SETTINGS, watermark=wanted)
+        with ExitStack() as ending:
+            studio = opened(Opening(settings, (tiny,), MEMORY, "cpu"), tmp_path, ending)
+            lm = studio.house._opened[tiny]
+            assert isinstance(lm, LanguageModel)
+            assert lm.watermark == (watermark() if wanted else None)

@@ -21,7 +21,9 @@ from studiolo.errors import (
     UnknownModelError,
 )
 from studiolo.family.prefix import PrefixCache
+from studiolo.guard.detector import examine
 from studiolo.runtime.scheduler import Pace
+from studiolo.sampler.watermark import Watermark
 from studiolo.task.asking import Answer, Choice, Ended, Event, Outcome, Piece, TextAsk, collect
 from studiolo.task.house import WINDOW, House
 from studiolo.task.text import LanguageModel
@@ -281,6 +283,24 @@ def house_lm(house: House) -> LanguageModel:
     found = house._opened["a"]
     assert isinstance(found, LanguageModel)
     return found
+
+
+def test_a_house_with_a_watermark_marks_what_is_drawn(models: Path) -> None:
+    mark = Watermark(bytes(range(32)))
+    drawn: dict[str, Any] = {"max_tokens": 60, "ignore_eos": True, "temperature": 1.0}
+    with opened(watermark=mark) as marking, opened() as plain:
+        for house, marked in ((marking, True), (plain, False)):
+            asyncio.run(answered(house, ask(**drawn)))
+            lm = house._opened["a"]
+            assert isinstance(lm, LanguageModel)
+            made = lm.generate("the cat", seed=1, **drawn)
+            assert (made.asked.watermark == mark.digest) == marked
+            assert (examine(made.token_ids, mark).log10_p < -6) == marked
+            # What is not drawn is not refused; it has no mark.
+            choices, _ = asyncio.run(answered(house, ask(temperature=0.0)))
+            assert choices[0].reason
+            greedy = lm.generate("the cat", temperature=0.0, max_tokens=3)
+            assert greedy.asked.watermark is None
 
 
 class Far:

@@ -21,6 +21,7 @@ from studiolo.cli.constraining import (
 )
 from studiolo.cli.conversation import Conversation, read_message
 from studiolo.cli.decoding import with_decoding
+from studiolo.cli.entering import enter
 from studiolo.cli.failure import say_error
 from studiolo.cli.loading import STARTER, DeviceOption, ModelOption, load_model
 from studiolo.cli.output import for_terminal, note
@@ -107,6 +108,7 @@ def _answer(lm: LanguageModel, messages: list[dict[str, object]], settings: dict
         except KeyboardInterrupt:
             note(" (stopped)")
     print()
+    enter(lm, pieces.result)
     return shown
 
 

@@ -95,8 +95,10 @@ def show(
 
 
 def _built(recipe: CorpusRecipe, out: Path, on: Place) -> CorpusManifest:
+    from studiolo.cli import mask
     from studiolo.training.corpus.build import Build
 
+    masker = mask.load_masker() if recipe.mask else None
     with stopping() as stop, _progress() as show:
 
         def progress(what: str, done: int, total: int) -> None:
@@ -106,11 +108,11 @@ def _built(recipe: CorpusRecipe, out: Path, on: Place) -> CorpusManifest:
             show(what, done, total)
 
         if on is Place.HERE:
-            return Build(recipe, out, progress=progress).carry_out()
+            return Build(recipe, out, masker=masker, progress=progress).carry_out()
         from studiolo.task.joining import join
         from studiolo.training.corpus.spread import spread
 
-        build = Build(recipe, out, progress=progress, hands=spread)
+        build = Build(recipe, out, masker=masker, progress=progress, hands=spread)
         _, leave = join()
         try:
             return build.carry_out()

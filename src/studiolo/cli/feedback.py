@@ -1,7 +1,8 @@
 """``studiolo feedback``: what people said of answers becomes a data set.
 
-Works on the records themselves, whether a server is running or not. What became of the ratings, and
-what was not done to them, goes to standard error; the last line of standard output is the file, or
+Works on the records themselves, whether a server is running or not. Personal data are masked where
+the extra ``guard`` is installed; what became of the ratings, and whether they were masked, goes to
+standard error; the last line of standard output is the file, or
 with ``--json`` one object.
 """
 
@@ -22,6 +23,8 @@ from studiolo.cli.moments import moment
 from studiolo.cli.output import JsonFlag, note, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from studiolo.training.feedback import Counts
 
 feedback = subcommands("Make training data of what people said of answers.")
@@ -72,6 +75,13 @@ def export(
         str | None,
         typer.Option(metavar="TIME", help="From a day (2026-11-22, UTC) or so long ago (7d) on."),
     ] = None,
+    mask: Annotated[
+        bool,
+        typer.Option(
+            "--mask/--no-mask",
+            help="Mask personal data, as `studiolo mask` does; done if the extra guard is there.",
+        ),
+    ] = True,
     records: RecordsOption = None,
     json: JsonFlag = False,
 ) -> None:
@@ -84,13 +94,29 @@ def export(
     path = out.expanduser().absolute()
     with closing(Database.open(records)) as database:
         rated = Feedback(database).rated(key=key, model=model, since=start)
-        counts = export_feedback(rated, kind.value, path)
-    note("Personal data are not masked: read the file before it is trained on or handed on.")
+        masker = _masker() if mask else None
+        counts = export_feedback(rated, kind.value, path, masker)
+    if masker is None:
+        note("Personal data are not masked: read the file before it is trained on or handed on.")
+    else:
+        note("Personal data were masked, as far as they were found: no masker finds all.")
     if json:
-        print_json({"path": str(path), "as": kind, **asdict(counts), "masked": False})
+        told = {"path": str(path), "as": kind, **asdict(counts), "masked": masker is not None}
+        print_json(told)
         return
     _tell(counts)
     print(path)
+
+
+def _masker() -> Callable[[str], str] | None:
+    """None where the extra is not installed; a model that cannot be had is an error."""
+    from studiolo.cli import mask
+    from studiolo.errors import MissingExtraError
+
+    try:
+        return mask.load_masker()
+    except MissingExtraError:
+        return None
 
 
 def _tell(counts: Counts) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ from studiolo.cli.constraining import (
     constraint_arguments,
 )
 from studiolo.cli.decoding import with_decoding
+from studiolo.cli.entering import enter
 from studiolo.cli.loading import (
     STARTER,
     Cache,
@@ -31,6 +32,9 @@ from studiolo.cli.loading import (
 from studiolo.cli.output import JsonFlag, for_terminal, print_json
 from studiolo.cli.reading import read_prompt
 from studiolo.errors import InvalidRequestError
+
+if TYPE_CHECKING:
+    from studiolo.sampler.watermark import Watermark
 
 
 @with_decoding()
@@ -88,6 +92,14 @@ def generate(
             rich_help_panel="Output",
         ),
     ] = None,
+    watermark: Annotated[
+        bool,
+        typer.Option(
+            "--watermark",
+            help="Mark the choice of words, for `studiolo detect`; no word becomes likelier by it.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
     receipt: Annotated[
         Path | None,
         typer.Option(
@@ -118,6 +130,7 @@ def generate(
         "ignore_eos": ignore_eos,
         "log_probs": log_probs,
         "adapter": adapter,
+        "watermark": _mark() if watermark else None,
         **constraint,
         **decoding,
     }
@@ -139,6 +152,13 @@ def generate(
         result = pieces.result
     if receipt is not None:
         _write(receipt, lm.receipt(result).to_bytes())
+    enter(lm, result, must=receipt is not None)
+
+
+def _mark() -> Watermark:
+    from studiolo.record.secret import watermark
+
+    return watermark()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -22,6 +22,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "generate": ("studiolo.cli.generate", "Go on from a prompt, or answer it with --chat."),
         "replay": ("studiolo.cli.replay", "Make again what a receipt tells of; compare the bits."),
+        "verify": ("studiolo.cli.verify", "Find any change in the log of receipts; say where."),
+        "detect": (
+            "studiolo.cli.detect",
+            "Say what can be said of where a file comes from, and how surely.",
+        ),
         "chat": ("studiolo.cli.chat", "Talk with a model."),
         "next": ("studiolo.cli.next", "Show the likeliest next tokens, and how one is chosen."),
         "score": ("studiolo.cli.score", "Say how well a model predicts a text."),
@@ -31,6 +36,19 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "Build a corpus from files of any kind; look at what it holds.",
         ),
         "embed": ("studiolo.cli.embed", "Make vectors of texts, by which meanings are compared."),
+        "index": (
+            "studiolo.cli.index",
+            "Make a folder's documents searchable, or bring that up to date.",
+        ),
+        "search": ("studiolo.cli.search", "Find the passages of an index that fit a question."),
+        "ask": (
+            "studiolo.cli.ask",
+            "Answer a question from an index, each sentence with evidence.",
+        ),
+        "show": (
+            "studiolo.cli.show",
+            "Show a document's text in an index, or list the documents.",
+        ),
         "batch": ("studiolo.cli.batch", "Answer a file of requests; a killed job goes on."),
         "serve": ("studiolo.cli.serve", "Answer the clients of OpenAI and others over HTTP."),
         "keys": ("studiolo.cli.keys", "Make, list and revoke keys; see what they used."),
@@ -38,6 +56,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = MappingProxyType(
             "studiolo.cli.feedback",
             "Make training data of what people said of answers.",
         ),
+        "guard": ("studiolo.cli.guard", "Try and publish policies of what may go in and out."),
+        "mask": ("studiolo.cli.mask", "Hide personal data in what comes through a pipe."),
         "models": ("studiolo.cli.models", "List the models that are here, or all there are."),
         "pull": ("studiolo.cli.models", "Fetch a model."),
         "remove": ("studiolo.cli.models", "Delete a model from this machine."),

@@ -68,6 +68,12 @@ def serve(
         ),
     ] = None,
     keep_days: Annotated[int, typer.Option(min=1, metavar="N", help="For so long.")] = 30,
+    watermark: Annotated[
+        bool,
+        typer.Option(
+            "--watermark", help="Mark the choice of words in every text that is drawn here."
+        ),
+    ] = False,
     device: DeviceOption = "auto",
     kv_cache: CacheOption = Cache.FLOAT32,
     without_keys: Annotated[
@@ -130,6 +136,7 @@ def serve(
         open_=without_keys,
         watts=watts,
         policy=Policy(Keep.CONTENTS in (keep or ()), Keep.RECEIPTS in (keep or ()), keep_days),
+        watermark=watermark,
     )
     with bound(host, port) as listening, ExitStack() as ending:
         kept = Records.open(records, settings.policy)

@@ -26,6 +26,7 @@ from studiolo.sampler.guide import CompiledConstraint, Guide
 from studiolo.sampler.history import History
 from studiolo.sampler.settings import Decoding
 from studiolo.sampler.speculation import Lookup
+from studiolo.sampler.watermark import Marker, Watermark
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -39,7 +40,7 @@ class TokenRequest:
     each step. ``best``: how many sequences to return, of beams. ``constraint``: what the
     generated tokens must spell; recorded log-probabilities are those of the free model.
     ``adapter``: what the network is changed by. ``scope``: what prompts begin with is shared
-    within one scope alone.
+    within one scope alone. ``watermark``: what draws are marked with.
     """
 
     prompt: tuple[int, ...]
@@ -52,6 +53,7 @@ class TokenRequest:
     constraint: CompiledConstraint | None = None
     adapter: Adaptation | None = None
     scope: str = ""
+    watermark: Watermark | None = None
 
     @property
     def realm(self) -> str:
@@ -123,6 +125,7 @@ class SampleProgress:
         self.rows = [Row.of(request, cache)]
         self.history = History(request.prompt)
         self.lookup = Lookup(request.prompt) if speculate else None
+        self.marker = None if request.watermark is None else Marker(request.watermark)
         self.choices: list[TokenChoice] | None = None if request.log_probs is None else []
         self.reason: FinishReason | None = None
         self.known = 0
@@ -182,7 +185,8 @@ class SampleProgress:
     def _choose(self, scores: Tensor) -> int:
         request = self.request
         possible = scores if self.guide is None else self.guide.restrict(scores)
-        token = pick(possible, self.history, request.decoding, self.rng)
+        mark = None if self.marker is None else self.marker.next(self.history.generated)
+        token = pick(possible, self.history, request.decoding, self.rng, mark)
         if token in request.stop_ids:
             self.reason = "stop"
             return token

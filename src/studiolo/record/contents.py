@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, delete, select
 
 from studiolo.errors import InvalidRequestError
+from studiolo.record.chain import Log
 from studiolo.record.database import Database
 from studiolo.record.paging import visible
 from studiolo.record.tables import contents, printable
@@ -56,10 +57,10 @@ _FIELDS = tuple(field.name for field in fields(Content))
 
 
 class Contents:
-    """The contents in ``database``, under ``policy``."""
+    """The contents in ``database``, under ``policy``. ``log``: of receipts, of this home."""
 
     def __init__(self, database: Database, policy: Policy) -> None:
-        self.policy = policy
+        self.policy, self.log = policy, Log()
         self._database = database
 
     def put(

@@ -53,7 +53,10 @@ class Adapter(Frozen):
 
 
 class Asked(Frozen):
-    """One request, with nothing left to be chosen. ``decoding``: every field there was."""
+    """One request, with nothing left to be chosen. ``decoding``: every field there was.
+
+    ``watermark``: :attr:`~studiolo.sampler.watermark.Watermark.digest` of what it was marked with.
+    """
 
     prompt: tuple[Whole, ...]
     max_tokens: Whole
@@ -65,11 +68,12 @@ class Asked(Frozen):
     log_probs: Whole | None = None
     constraint: Rule | None = None
     adapter: Adapter | None = None
+    watermark: Sha256 | None = None
 
     def options(self) -> dict[str, Any]:
         """What :meth:`LanguageModel.generate` takes, beside the prompt, to do the same again.
 
-        Where the adapter lies, a receipt does not know.
+        Where the adapter lies, and what the key of the watermark is, a receipt does not know.
         """
         named = ("max_tokens", "n", "seed", "stop", "ignore_eos", "log_probs")
         options = {name: getattr(self, name) for name in named} | dict(self.decoding)

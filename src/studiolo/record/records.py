@@ -43,4 +43,5 @@ class Records:
     def close(self) -> None:
         """Write what waits to be written, and give the database back."""
         self.ledger.close()
+        self.contents.log.close()
         self.database.close()

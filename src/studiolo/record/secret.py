@@ -19,21 +19,22 @@ import os
 import re
 import secrets
 import string
-import uuid
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from studiolo.bundle.store import home
 from studiolo.errors import InvalidRequestError, MalformedFileError, RecordsError
-from studiolo.record.journal import force_directory
+from studiolo.record.private_file import make_once
+
+if TYPE_CHECKING:
+    from studiolo.sampler.watermark import Watermark
 
 PREFIX = "sk-studiolo-"
 AWS_PREFIX = "STUDIOLO"
 ID_LENGTH = 12
 MASTER_BYTES = 32
 VARIABLE = "STUDIOLO_SECRET"
+FILE = "secret"
 _LETTERS = string.ascii_lowercase + string.digits
 _FORM = re.compile(rf"{PREFIX}([a-z0-9]{{{ID_LENGTH}}})-([A-Za-z0-9_-]{{43}})", re.ASCII)
 _AWS_FORM = re.compile(rf"{AWS_PREFIX}([A-Z0-9]{{{ID_LENGTH}}})", re.ASCII)
@@ -102,10 +103,10 @@ def master_secret() -> bytes:
     """
     if given := os.environ.get(VARIABLE, "").strip():
         return _decoded(given)
-    path = home() / "secret"
+    path = home() / FILE
     try:
         if not path.exists():
-            _make(path)
+            make_once(path, secrets.token_bytes(MASTER_BYTES))
         master = path.read_bytes()
     except OSError as error:
         raise RecordsError(f"{path} cannot be read or made: {error.strerror}") from None
@@ -118,20 +119,21 @@ def master_secret() -> bytes:
     return master
 
 
-def _make(path: Path) -> None:
-    """Whole or not at all; the first of several who do it at once prevails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with open(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(MASTER_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            path.hardlink_to(draft)
-        force_directory(path.parent)
-    finally:
-        draft.unlink(missing_ok=True)
+def has_master_secret() -> bool:
+    """Whether there is one already; :func:`master_secret` would make it."""
+    return bool(os.environ.get(VARIABLE, "").strip()) or (home() / FILE).exists()
+
+
+def derived(purpose: str) -> bytes:
+    """32 bytes for one purpose alone: HMAC-SHA256(master, purpose). Raises as the master does."""
+    return hmac.digest(master_secret(), purpose.encode("ascii"), "sha256")
+
+
+def watermark() -> Watermark:
+    """What this installation marks its texts with. Raises as :func:`master_secret`."""
+    from studiolo.sampler.watermark import Watermark
+
+    return Watermark(derived("watermark 1"))
 
 
 def _decoded(text: str) -> bytes:

@@ -31,6 +31,7 @@ from studiolo.errors import StudioloError
 from studiolo.sampler import strategies
 from studiolo.sampler.history import History
 from studiolo.sampler.settings import Decoding
+from studiolo.sampler.watermark import Reweigh
 
 BLOCK = 512
 """Tokens whose probabilities :func:`draw` sums before it looks at any alone."""
@@ -105,11 +106,12 @@ def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def draw(logits: Tensor, rng: torch.Generator) -> int:
+def draw(logits: Tensor, rng: torch.Generator, reweigh: Reweigh | None = None) -> int:
     """One token id from ``softmax(logits)``, using exactly one uniform of ``rng`` (on the CPU).
 
     The first id, in ascending order, at which the cumulated probability exceeds the
-    uniform. An excluded token (``-inf``) is never drawn.
+    uniform. An excluded token (``-inf``) is never drawn. ``reweigh`` changes the probabilities
+    of the others first.
 
     Raises:
         StudioloError: if a logit is NaN or ``+inf``, or every one is ``-inf``.
@@ -119,6 +121,8 @@ def draw(logits: Tensor, rng: torch.Generator) -> int:
     values = strategies.array(logits)
     ids = strategies.live(values)
     weight = strategies.weights(values if ids is None else values[ids])
+    if reweigh is not None:
+        weight = reweigh(np.arange(values.size) if ids is None else ids, weight)
     # Find the block, then the place in it: a running sum over a whole vocabulary costs
     # more than all the exponentials.
     full = weight.size // BLOCK * BLOCK
@@ -129,16 +133,22 @@ def draw(logits: Tensor, rng: torch.Generator) -> int:
     return start + place if ids is None else int(ids[start + place])
 
 
-def pick(logits: Tensor, history: History, settings: Decoding, rng: torch.Generator) -> int:
+def pick(
+    logits: Tensor,
+    history: History,
+    settings: Decoding,
+    rng: torch.Generator,
+    reweigh: Reweigh | None = None,
+) -> int:
     """The next token id: the likeliest at temperature 0 (of equals the lowest id), else a draw.
 
     ``logits``: ``[V]``, any floating type and device. ``history`` is read and not
-    changed. Raises as :func:`adjust` does.
+    changed. ``reweigh``: as in :func:`draw`. Raises as :func:`adjust` does.
     """
     if settings.temperature == 0:
         # numpy, unlike torch, promises the first of equal maxima.
         return int(strategies.array(adjust(logits, history, settings)).argmax())
-    return draw(shape(logits, history, settings), rng)
+    return draw(shape(logits, history, settings), rng, reweigh)
 
 
 def _locate(weight: NDArray[np.float64], fraction: float) -> tuple[int, float]:

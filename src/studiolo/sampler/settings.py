@@ -125,6 +125,11 @@ class Decoding(BaseModel):
         "above 0 favours longer texts, below 0 shorter ones.",
     )
 
+    @property
+    def draws(self) -> bool:
+        """Whether there is chance in the choice of a token."""
+        return self.beams == 1 and self.temperature > 0
+
     @classmethod
     def checked(cls, **values: object) -> Self:
         """Settings from ``values``, or an error that names field, value and range.

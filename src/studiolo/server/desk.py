@@ -217,7 +217,7 @@ class _Seen(Relay):
             async for event in events:
                 if isinstance(event, Ended):
                     reasons.add(event.reason)
-                if contents.policy.contents:
+                if contents.policy.contents or contents.policy.receipts:
                     choices.hear(event)
                 yield event
         self._whole, context.finish = True, ",".join(sorted(reasons)) or None

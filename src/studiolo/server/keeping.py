@@ -1,7 +1,8 @@
 """What is kept of an answer when it is over: prompt, output and receipt, as the policy says.
 
 The same for every dialect, so that whoever reads the records need not know which was spoken. An
-answer that cannot be kept though it should be ends in an error: a record with holes is none.
+answer that cannot be kept though it should be ends in an error: a record with holes is none. Every
+receipt is entered into the log of receipts, too, where it stays when it is deleted here.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ async def keep(
     if not policy.contents and not policy.receipts:
         return
     receipt = answer.receipt() if policy.receipts else None
+    if receipt is not None:
+        texts = [each.text for each in choices if each.text]
+        await asyncio.to_thread(contents.log.note, receipt, texts)
     await asyncio.to_thread(
         contents.put,
         context.id,

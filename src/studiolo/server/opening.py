@@ -16,6 +16,7 @@ from typing import Any
 from studiolo.bundle.store import home
 from studiolo.nn.tape import Cached
 from studiolo.record.records import Records
+from studiolo.record.secret import watermark
 from studiolo.runtime.scheduler import Pace
 from studiolo.server import prices, tracing
 from studiolo.server.settings import Settings
@@ -84,6 +85,7 @@ class Opening:
             "request_memory": self.memory * 2 // 10,
             "prefix_memory": self.memory * 5 // 100,
             "pace": Pace(waiting=WAITING),
+            "watermark": watermark() if self.settings.watermark else None,
         }
         traced = tracing.from_environment()
         if traced is None:

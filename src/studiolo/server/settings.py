@@ -30,6 +30,7 @@ class Settings:
     given up. ``drain``: seconds that requests under way have when the server is told to stop.
     ``uploads``: bytes that the files of one key may have. ``lag``: seconds that a row of the
     records may wait before something is wrong. ``policy``: what is kept of answers.
+    ``watermark``: mark the texts that are drawn here.
     """
 
     model: str
@@ -47,3 +48,4 @@ class Settings:
     uploads: int = 10_000_000_000
     lag: float = 10.0
     policy: Policy = Policy()  # noqa: RUF009  # a frozen value
+    watermark: bool = False

@@ -11,8 +11,10 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from difflib import get_close_matches
 
 from studiolo.errors import InvalidRequestError
+from studiolo.sampler.settings import Decoding
 
 
 def whole(field: str, value: object, low: int, high: int | None = None) -> int:
@@ -76,3 +78,15 @@ def _integer(value: object) -> int | None:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def check_names(decoding: Mapping[str, object], own: Sequence[str]) -> None:
+    """Raise :class:`InvalidRequestError` for an option that is neither decoding's nor ``own``."""
+    known = [*own, *Decoding.model_fields]
+    for name in decoding:
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise InvalidRequestError(
+                name, "there is no such option", remedy=f"{hint}There are {', '.join(known)}."
+            )

@@ -277,4 +277,5 @@ def _asked(request: TokenRequest, stops: Sequence[str], seed: int, count: int) -
         log_probs=request.log_probs,
         constraint=rule,
         adapter=None if worn is None else Adapter(name=worn.name, weights=worn.digest),
+        watermark=None if request.watermark is None else request.watermark.digest,
     )

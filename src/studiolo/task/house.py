@@ -38,6 +38,7 @@ from studiolo.runtime.engine import CLOSED, Engine
 from studiolo.runtime.loop import Model
 from studiolo.runtime.scheduler import Pace
 from studiolo.runtime.ticket import Ticket
+from studiolo.sampler.watermark import Watermark
 from studiolo.task.asking import Answer, TextAsk
 from studiolo.task.embedding import EmbeddingModel, Text
 from studiolo.task.load import checked_cache, checked_device
@@ -75,7 +76,8 @@ class House:
 
     ``model_memory``: of all models together; ``request_memory``: of all requests under way;
     ``prefix_memory``: for each model, of what prompts begin with. ``elsewhere``: by name.
-    ``pace``: of each model. ``kv_cache``: what all models keep keys and values as.
+    ``pace``: of each model. ``kv_cache``: what all models keep keys and values as. ``watermark``:
+    what texts are marked with that are drawn here.
 
     Raises :class:`InvalidRequestError` for a device or a cache that cannot be here.
     """
@@ -90,10 +92,11 @@ class House:
         elsewhere: Mapping[str, Elsewhere] | None = None,
         pace: Pace | None = None,
         kv_cache: Cached = "float32",
+        watermark: Watermark | None = None,
     ) -> None:
         self._device, self._prefix_memory = checked_device(device), prefix_memory
         self._cached = checked_cache(kv_cache, packed=self._device.type == "cpu")
-        self._pace = pace
+        self._pace, self._watermark = pace, watermark
         self.engine = Engine(model_memory=model_memory, request_memory=request_memory)
         self.elsewhere = dict(elsewhere or {})
         self._opened: dict[str, Opened] = {}
@@ -367,6 +370,7 @@ class House:
         self._opened[name] = lm = LanguageModel.open(
             bundle, device=self._device, cached=self._cached
         )
+        lm.watermark = self._watermark
         if self._prefix_memory:
             lm.model.prefix = PrefixCache(self._prefix_memory)
         return TextModel(lm.model)

@@ -20,6 +20,8 @@ from studiolo.bundle.adapter import adapter_digest, find_adapter, installed_adap
 from studiolo.bundle.store import Bundle, find, installed, verify
 from studiolo.errors import ReplayError, StudioloError
 from studiolo.record.receipt import Difference, Receipt, difference
+from studiolo.record.secret import watermark
+from studiolo.sampler.watermark import Watermark
 from studiolo.task.load import checked_device
 from studiolo.task.text import LanguageModel
 
@@ -65,7 +67,7 @@ def replay(
     the model's files have changed.
     """
     then = Receipt.read(Path(path))
-    bundle, worn = _model_of(then, model), _adapter_of(then, adapter)
+    bundle, worn, mark = _model_of(then, model), _adapter_of(then, adapter), _mark_of(then)
     arithmetic = then.engine.arithmetic
     # An unknown arithmetic is loaded as floats, and then refused by its name.
     device = checked_device("cuda" if arithmetic.endswith(" cuda") else "cpu")
@@ -83,7 +85,7 @@ def replay(
             + ", ".join(f"{name} {each}" for name, each in then.engine.libraries.items())
             + "; install those to compare.",
         )
-    made = lm.generate(then.asked.prompt, adapter=worn, **then.asked.options())
+    made = lm.generate(then.asked.prompt, adapter=worn, watermark=mark, **then.asked.options())
     now = lm.receipt(made)
     found = difference(then, now)
     if found is not None:
@@ -136,6 +138,18 @@ def _adapter_of(receipt: Receipt, given: str | os.PathLike[str] | None) -> Path 
         f"no installed adapter has the weights of the receipt's {worn.name!r}: {worn.weights}",
         remedy="Say with --adapter (adapter=) where it is.",
     )
+
+
+def _mark_of(receipt: Receipt) -> Watermark | None:
+    if receipt.asked.watermark is None:
+        return None
+    mark = watermark()
+    if mark.digest != receipt.asked.watermark:
+        raise ReplayError(
+            "the text was marked with the key of another installation: other words would be drawn",
+            remedy="Replay it where it was made, or with that master secret in STUDIOLO_SECRET.",
+        )
+    return mark
 
 
 def _candidates(name: str) -> Iterator[Bundle]:

@@ -9,7 +9,6 @@ import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,8 +39,9 @@ from studiolo.sampler.decoding import shape
 from studiolo.sampler.guide import Guides
 from studiolo.sampler.history import History
 from studiolo.sampler.settings import Decoding
+from studiolo.sampler.watermark import Watermark
 from studiolo.task.adapters import Adapters
-from studiolo.task.arguments import stop_strings, token_ids, whole
+from studiolo.task.arguments import check_names, stop_strings, token_ids, whole
 from studiolo.task.defaults import recommended
 from studiolo.task.generation import Generation, Telling, TextStream
 
@@ -51,7 +51,8 @@ Schema = Mapping[str, object] | bool | str
 MAX_SAMPLES = 128
 """As many as the OpenAI API draws at once; each keeps a cache of its own."""
 MAX_TOKENS = 256
-OPTIONS = ("max_tokens", "n", "seed", "stop", "ignore_eos", "log_probs", "adapter", *KINDS)
+_OWN = ("max_tokens", "n", "seed", "stop", "ignore_eos", "log_probs", "adapter", "watermark")
+OPTIONS = (*_OWN, *KINDS)
 """What :meth:`LanguageModel.generate` takes besides the fields of :class:`Decoding`."""
 
 
@@ -72,7 +73,10 @@ class Score(Likelihood):
 
 
 class LanguageModel:
-    """A loaded model and its tokenizer; make one with :func:`studiolo.load`."""
+    """A loaded model and its tokenizer; make one with :func:`studiolo.load`.
+
+    ``watermark``: what every text is marked with that is drawn, if one is set.
+    """
 
     def __init__(
         self,
@@ -83,6 +87,7 @@ class LanguageModel:
     ) -> None:
         self.bundle, self.tokenizer, self.model = bundle, tokenizer, model
         self.defaults = defaults
+        self.watermark: Watermark | None = None
         self._guides, self._adapters = Guides(tokenizer), Adapters(model.network)
 
     @classmethod
@@ -135,6 +140,7 @@ class LanguageModel:
         grammar: str | None = None,
         choices: Sequence[str] | None = None,
         adapter: str | os.PathLike[str] | None = None,
+        watermark: Watermark | None = None,
         **decoding: object,
     ) -> Generation:
         """Continue ``prompt`` (text, or token ids), raw: no chat template.
@@ -147,7 +153,8 @@ class LanguageModel:
         token. ``log_probs``: record each token's log-probability and this many alternatives,
         as the model gave them. ``json_schema`` (a mapping, or JSON text), ``regex``,
         ``grammar`` (Lark) or ``choices``, one at most: what the text must be. ``adapter``: the name
-        or path of a LoRA adapter that changes the model for this text.
+        or path of a LoRA adapter that changes the model for this text. ``watermark``: what to mark
+        the text with (:func:`~studiolo.record.secret.watermark` is this installation's).
         ``decoding``: fields of :class:`Decoding`, over the model's recommended ones.
 
         Raises :class:`InvalidRequestError`, :class:`ContextOverflowError`, and what
@@ -166,6 +173,7 @@ class LanguageModel:
             grammar=grammar,
             choices=choices,
             adapter=adapter,
+            watermark=watermark,
             **decoding,
         )
         return stream.run()
@@ -189,10 +197,11 @@ class LanguageModel:
         grammar: str | None = None,
         choices: Sequence[str] | None = None,
         adapter: str | os.PathLike[str] | None = None,
+        watermark: Watermark | None = None,
         **decoding: object,
     ) -> Telling:
         """As :meth:`generate`, up to where the work begins: for one who takes the steps."""
-        _check_names(decoding, OPTIONS)
+        check_names(decoding, OPTIONS)
         settings = self.defaults.replaced(**decoding)
         if max_tokens is not None:
             max_tokens = whole("max_tokens", max_tokens, 1)
@@ -207,6 +216,8 @@ class LanguageModel:
                     "are not recorded along a beam search",
                     remedy="Each text has a score; `score` gives the log-probabilities of a text.",
                 )
+        if watermark is not None:
+            watermark.check_drawn(settings)
         constraint = Constraint.asked(
             json_schema=json_schema, regex=regex, grammar=grammar, choices=choices
         )
@@ -223,6 +234,7 @@ class LanguageModel:
             best=n if settings.beams > 1 else 1,
             constraint=None if constraint is None else self._guides.compile(constraint),
             adapter=None if adapter is None else self._adapters.get(adapter),
+            watermark=watermark or (self.watermark if settings.draws else None),
         )
         count = 1 if settings.beams > 1 else n
         return Telling(self.tokenizer, request, stops, seed, count)
@@ -328,7 +340,7 @@ class LanguageModel:
         """
         k = whole("k", k, 1)
         ids = self._encode(prompt)
-        _check_names(decoding, ("k",))
+        check_names(decoding, ("k",))
         settings = Decoding.checked(**decoding)
         if settings.beams > 1:
             raise InvalidRequestError(
@@ -381,15 +393,3 @@ class LanguageModel:
             return any(stop in text for stop in stops)
 
         return met
-
-
-def _check_names(decoding: Mapping[str, object], own: Sequence[str]) -> None:
-    """Raise :class:`InvalidRequestError` for an option that is neither decoding's nor ``own``."""
-    known = [*own, *Decoding.model_fields]
-    for name in decoding:
-        if name not in known:
-            near = get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"Did you mean {near[0]}? " if near else ""
-            raise InvalidRequestError(
-                name, "there is no such option", remedy=f"{hint}There are {', '.join(known)}."
-            )

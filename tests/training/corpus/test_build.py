@@ -146,7 +146,9 @@ def test_copies_are_found_across_sources_and_the_first_stays(tmp_path: Path) -> 
 
 def test_personal_data_are_masked_by_who_is_handed_in(tmp_path: Path) -> None:
     texts(tmp_path / "in", 4)
-    made = recipe({"name": "s", "path": str(tmp_path / "in"), "validation": 0})
+    made = recipe({"name": "s", "path": str(tmp_path / "in"), "validation": 0}, mask=True)
+    with pytest.raises(InvalidRequestError, match=r"mask: .* no masker"):
+        Build(made, tmp_path / "out")
     Build(made, tmp_path / "out", masker=lambda text: text.replace("baker", "[TRADE]")).carry_out()
     found = documents(tmp_path / "out")
     assert found == [prose(n).replace("baker", "[TRADE]") for n in range(4)]

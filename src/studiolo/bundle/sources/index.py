@@ -135,6 +135,7 @@ class _Archives:
             "download",
             "--no-deps",
             "--only-binary=:all:",
+            "--ignore-requires-python",  # an archive that is only opened needs none
             "--no-cache-dir",
             "--disable-pip-version-check",
             "--no-input",

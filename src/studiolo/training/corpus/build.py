@@ -67,12 +67,17 @@ class Build:
     ) -> None:
         """Look at what can be seen before anything is read.
 
-        ``masker``: what personal data become; None masks nothing. Raises
+        ``masker``: what personal data become, where the recipe says ``mask``. Raises
         :class:`InvalidRequestError`, naming the field, for a folder that is not empty, sources
-        that are not there, and licences that cannot both be kept.
+        that are not there, a masker that is not, and licences that cannot both be kept.
         """
+        if recipe.mask and masker is None:
+            raise InvalidRequestError(
+                "mask", "is asked for, and no masker was given", remedy="Build(…, masker=…)"
+            )
         self.recipe, self.out = recipe, Path(os.path.abspath(out))  # `.` has a name, too
-        self._masker, self._hands, self._progress = masker, hands, progress
+        self._masker = masker if recipe.mask else None
+        self._hands, self._progress = hands, progress
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             raise InvalidRequestError(
                 "out",

@@ -144,6 +144,9 @@ class CorpusRecipe(Section):
     tokenizer: TokenizerRecipe
     sources: tuple[SourceRecipe, ...] = Field(min_length=1, max_length=1000)
     steps: StepsRecipe = StepsRecipe()
+    mask: Annotated[bool, Field(strict=True)] = Field(
+        False, description="personal data are masked, as `studiolo mask` does"
+    )
     on_error: Literal["fail", "skip"] = Field(
         "fail", description="what a file or row that cannot be read does: end the build, or be "
         "counted in the manifest and left out"
