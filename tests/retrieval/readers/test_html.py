@@ -35,3 +35,11 @@ def test_the_main_part_alone_is_read_once() -> None:
 def test_any_bytes_are_a_page(text: str) -> None:
     found = read_html(text.encode("utf-8", "replace"))
     assert all(0 <= h.start < len(found.text) for h in found.headings)
+
+
+def test_bytes_are_what_the_page_says_or_what_browsers_take_them_for() -> None:
+    page = '<meta charset="{}"><p>Straße</p>'
+    assert read_html(page.format("koi8-r").encode("utf-8")).text.strip() == "Straße"
+    for name, own in (("iso-8859-2", "iso-8859-2"), ("latin1", "cp1252"), ("rot13", "cp1252")):
+        assert read_html(page.format(name).encode(own)).text.strip() == "Straße"
+    assert read_html("<p>“Straße”</p>".encode("cp1252")).text.strip() == "“Straße”"

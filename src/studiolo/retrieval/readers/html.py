@@ -15,6 +15,7 @@ from studiolo.retrieval.document import Extract, Growing
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
+_CHARSET = re.compile(rb"charset\s*=\s*[\"']?([A-Za-z0-9_.:-]+)")
 _AROUND = (
     *("script", "style", "noscript", "template", "svg", "nav", "footer", "aside"),
     *("form", "button", "select", "iframe", "head", "dialog"),
@@ -29,13 +30,16 @@ _BLOCKS = frozenset(
 )
 
 
-def read_html(data: bytes) -> Extract:
-    """The page's main text; cells of a row are separated by ``|``."""
+def read_html(data: bytes, extra: str = "retrieval") -> Extract:
+    """The page's main text; cells of a row are separated by ``|``.
+
+    Raises :class:`MissingExtraError`, which names ``extra``, without selectolax.
+    """
     try:
         from selectolax.lexbor import LexborHTMLParser
     except ImportError:
-        raise MissingExtraError("reading HTML", "retrieval") from None
-    body = LexborHTMLParser(data).body
+        raise MissingExtraError("reading HTML", extra) from None
+    body = LexborHTMLParser(decoded(data)).body
     out = Growing()
     if body is not None:
         found = body.css("main") or body.css("article")
@@ -43,6 +47,25 @@ def read_html(data: bytes) -> Extract:
             root.strip_tags(list(_AROUND))
             _write(root, out)
     return out.extract()
+
+
+def decoded(page: bytes) -> str:
+    """The characters of ``page``: UTF-8, or else what it says it is, or else windows-1252.
+
+    As browsers have it (WHATWG Encoding), less their tables: what is called ISO 8859-1 is
+    windows-1252, and a name that Python does not know is none.
+    """
+    try:
+        return page.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        said = _CHARSET.search(page[:1024])
+    name = said[1].decode("ascii").lower() if said else ""
+    if name in ("", "utf-8", "iso-8859-1", "latin1", "us-ascii"):
+        name = "windows-1252"
+    try:
+        return page.decode(name, "replace")
+    except (LookupError, ValueError):  # none, or one that is no encoding of text
+        return page.decode("windows-1252", "replace")
 
 
 def _outermost(nodes: list[LexborNode]) -> list[LexborNode]:

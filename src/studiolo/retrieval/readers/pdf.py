@@ -12,12 +12,16 @@ MAX_CHARACTERS = 1 << 26
 """Of one file; more than that is a bomb and no book."""
 
 
-def read_pdf(data: bytes) -> Extract:
-    """Every page in order, also one without text, so that page numbers are the file's own."""
+def read_pdf(data: bytes, extra: str = "retrieval") -> Extract:
+    """Every page in order, also one without text, so that page numbers are the file's own.
+
+    Raises :class:`MalformedFileError` for a file that is damaged, locked by a password or without
+    text, and :class:`MissingExtraError`, which names ``extra``, without pypdf.
+    """
     try:
         from pypdf import PdfReader
     except ImportError:
-        raise MissingExtraError("reading PDF", "retrieval") from None
+        raise MissingExtraError("reading PDF", extra) from None
     # What pypdf mends it tells the log of the process, where nobody looks for it.
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     out = Growing()

@@ -40,14 +40,6 @@ def test_a_page_that_names_its_main_part_is_that_part() -> None:
     assert main_text(articles.encode()) == "one\nin it\ntwo"
 
 
-def test_bytes_are_what_the_page_says_or_what_browsers_take_them_for() -> None:
-    page = '<meta charset="{}"><p>Straße</p>'
-    assert main_text(page.format("koi8-r").encode("utf-8")) == "Straße"
-    for name, own in (("iso-8859-2", "iso-8859-2"), ("latin1", "cp1252"), ("rot13", "cp1252")):
-        assert main_text(page.format(name).encode(own)) == "Straße"
-    assert main_text("<p>“Straße”</p>".encode("cp1252")) == "“Straße”"
-
-
 def test_a_page_without_text_is_no_document(tmp_path: Path) -> None:
     path = tmp_path / "a.html"
     path.write_text("<script>1</script>", encoding="utf-8")

@@ -52,7 +52,7 @@ def test_a_scan_and_a_locked_file_are_refused_with_a_remedy(tmp_path: Path) -> N
 
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(""))
-    with pytest.raises(MalformedFileError, match="holds no text") as caught:
+    with pytest.raises(MalformedFileError, match="1 pages and no text") as caught:
         list(read_pdf(path, Fields()))
     assert "text recognition" in str(caught.value)
     path.write_bytes(pdf("secret"))
