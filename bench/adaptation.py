@@ -1,7 +1,7 @@
 """Adapting SmolLM2-135M to one domain: Debian's package descriptions, and their synopses as a task.
 
-``python bench/adaptation.py --data Translation-en [--pairs 1000] [--held-out 200] [--repeats 2]
-[--rates 5e-4,1e-3,2e-3] [--threads 2] [--json F] [--plot F]``
+``python bench/adaptation.py --data Translation-en [--pairs 400] [--epochs 1]
+[--held-out 100] [--repeats 2] [--rates 5e-4,1e-3,2e-3] [--threads 2] [--json F] [--plot F]``
 
 Round after round Studiolo and ``peft`` with ``transformers.Trainer`` make a low-rank adapter of the
 same chats, each in a fresh process; each's rate is the best of ``--rates`` on a quarter of them, by
@@ -48,7 +48,7 @@ HOME, PEER = "studiolo", "peft + Trainer"
 CHILD = "bench.adaptation_child"
 PATIENCE = 7200.0
 WIDTH = 140
-RANK, EPOCHS = 16, 2.0
+RANK = 16
 PROSE = 12_000
 """Characters of other prose, the standard library's docstrings, by which forgetting is measured."""
 
@@ -77,6 +77,7 @@ class Material:
     prose: str
     chats: Path
     directory: Path
+    epochs: float
 
 
 def made_by(
@@ -100,7 +101,7 @@ def all_weights(material: Material, folder: Path, kind: str) -> tuple[Path, floa
         f"objective.kind={kind}",
         f"data.path={data}",
         "data.validation=0.02",
-        f"training.epochs={EPOCHS}",
+        f"training.epochs={material.epochs}",
         "optimiser.rate=1e-4",
         "watch.sample=0",
         "watch.checkpoint=1000000",
@@ -145,7 +146,7 @@ def draw(
     figure = Figure(figsize=(9, 4), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True)
-    names = list(rows)[::-1]
+    names = [name for name, (_, verdicts) in rows.items() if verdicts][::-1]
     left.barh(names, [rows[name][1][0].rouge for name in names])
     left.set_xlabel("ROUGE-L of synopses held out")
     right.barh(names, [rows[name][1][0].prose for name in names], color="tab:orange")
@@ -156,8 +157,9 @@ def draw(
 
 def main(
     data: Annotated[Path, typer.Option(help="A Translation-en of Debian, unpacked.")],
-    pairs: Annotated[int, typer.Option(min=100, help="Pairs that are learnt from.")] = 1_000,
-    held_out: Annotated[int, typer.Option(min=10, help="Pairs by which all are judged.")] = 200,
+    pairs: Annotated[int, typer.Option(min=100, help="Pairs that are learnt from.")] = 400,
+    epochs: Annotated[float, typer.Option(min=0.1, help="Times that they are read.")] = 1.0,
+    held_out: Annotated[int, typer.Option(min=10, help="Pairs by which all are judged.")] = 100,
     repeats: Annotated[int, typer.Option(min=1, help="Rounds.")] = 2,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each contestant.")] = 2,
     rates: Annotated[str, typer.Option(help="Rates to choose from.")] = "5e-4,1e-3,2e-3",
@@ -186,6 +188,7 @@ def main(
                 "\n\n".join(docstrings())[:PROSE],
                 write_chats(folder / "chats.jsonl", learnt),
                 folder / "model",
+                epochs,
             )
             rows = compare(console, material, folder, lm, given, repeats, threads)
     except StudioloError as error:
@@ -194,7 +197,7 @@ def main(
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     title = (
-        f"{DEFAULT_MODEL}, {pairs:,} pairs, {EPOCHS:g} epochs, rank {RANK}, {held_out} held out, "
+        f"{DEFAULT_MODEL}, {pairs:,} pairs, {epochs:g} epochs, rank {RANK}, {held_out} held out, "
         f"{threads} threads, {platform.machine()}"
     )
     console.print(table_of(rows, title))
@@ -240,18 +243,20 @@ def compare(
     def one_round(standing: Standing) -> Mapping[str, float]:
         made = contestants[standing.name]
         out = folder / f"{made.entrant.package}-{len(made.outcomes)}"
-        asked = Exercise(str(material.chats), str(out), RANK, EPOCHS, made.rate)
+        asked = Exercise(str(material.chats), str(out), RANK, material.epochs, made.rate)
         outcome, standing.version = made_by(made.entrant, material.directory, threads, asked)
         made.outcomes.append(outcome)
         made.verdicts.append(verdict(adapter=out))
         return {"seconds": outcome.seconds}
 
     standings = [made.standing for made in contestants.values()]
-    rounds(console, standings, repeats, one_round)
+    done = rounds(console, standings, repeats, one_round)
     warn(console, standings, HOME)
     for name, made in contestants.items():
         rows[name] = ([each.seconds for each in made.outcomes], made.verdicts)
         console.print(f"{name} {made.standing.version}: rate {made.rate:g}")
+    if done < repeats:  # stopped
+        return rows
     for kind, name in (("answers", "all weights"), ("text", "descriptions alone, all weights")):
         out, seconds = all_weights(material, folder, kind)
         rows[name] = ([seconds], [verdict(Judge(studiolo.load(out), material.learnt))])
@@ -271,7 +276,7 @@ def chosen_rate(
     if len(rates) == 1:
         return rates[0]
     found = {}
-    asked = Exercise(str(few), "", RANK, EPOCHS)
+    asked = Exercise(str(few), "", RANK, material.epochs)
     for rate in rates:
         with tempfile.TemporaryDirectory() as name:
             out = Path(name) / "adapter"
