@@ -331,6 +331,19 @@ def only_refused(guides: Guides, **asked: Any) -> None:
     assert time.process_time() - begun < 2
 
 
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        'start: /a+/ "a"',
+        "start: A A\nA: /a+/",
+        'start: "x" | "y" /a+/ /a+/',
+        "start: /y+//y+/{0,2}",
+    ],
+)
+def test_a_grammar_that_never_comes_to_its_end_takes_no_time(few: Guides, grammar: str) -> None:
+    only_refused(few, grammar=grammar)
+
+
 @FUZZ
 @given(JSON)
 def test_any_schema_is_enforced_or_refused(few: Guides, value: Any) -> None:

@@ -28,6 +28,10 @@ MAX_UNROLLED = 20_000
 MAX_CHOICES = 10_000
 MAX_CHOICE_CHARACTERS = 200_000
 
+_UNFORCED = '\n%llguidance {"no_forcing": true}\n'
+"""Else llguidance writes out what must come next, which of ``/a+/ "a"`` has no end: a lexeme
+takes all it can, so that the second never comes."""
+
 _ESCAPED = re.compile(r"\\.|/", re.DOTALL)
 _ASCII = {
     "/": r"\x2f",
@@ -96,7 +100,7 @@ class Constraint:
         if self.kind == "json_schema":
             part = {"json_schema": schemas.prepare(self.source)}
         elif self.kind == "grammar":
-            part = {"lark_grammar": lark.prepare(self.source)}
+            part = {"lark_grammar": lark.prepare(self.source) + _UNFORCED}
         elif self.kind == "regex":
             part = {"lark_grammar": f"start: /{_between_slashes(_regex(self.source))}/"}
         else:
