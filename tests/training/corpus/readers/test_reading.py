@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from studiolo.errors import MalformedFileError, SourceError
@@ -30,7 +30,9 @@ def test_a_packed_file_is_unpacked_and_a_damaged_one_named(tmp_path: Path) -> No
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=60))
+@given(st.binary(max_size=60) | st.binary(max_size=4).map(lambda rest: b"\xef\xbb\xbf" + rest))
+@example(b"\xef")
+@example(b"\xef\xbb")
 def test_any_bytes_are_text_or_refused_by_name(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:
