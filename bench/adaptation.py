@@ -258,8 +258,12 @@ def compare(
     if done < repeats:  # stopped
         return rows
     for kind, name in (("answers", "all weights"), ("text", "descriptions alone, all weights")):
-        out, seconds = all_weights(material, folder, kind)
-        rows[name] = ([seconds], [verdict(Judge(studiolo.load(out), material.learnt))])
+        try:
+            out, seconds = all_weights(material, folder, kind)
+            rows[name] = ([seconds], [verdict(Judge(studiolo.load(out), material.learnt))])
+        except KeyboardInterrupt:
+            console.print("Stopped; what was measured follows.")
+            break
     return rows
 
 
