@@ -34,7 +34,7 @@ from bench.adapting import SHOTS, Exercise, Judge, Outcome, Verdict
 from bench.contestants import ADAPTERS, Entrant
 from bench.measure import Standing
 from bench.passages import docstrings
-from bench.process import Process
+from bench.process import ContestantError, Process
 from bench.rounds import rounds, warn
 from bench.synopses import Pair, read_pairs, write_chats
 from bench.table import require_plotting
@@ -100,7 +100,7 @@ def all_weights(material: Material, folder: Path, kind: str) -> tuple[Path, floa
         "start.adapter=null",
         f"objective.kind={kind}",
         f"data.path={data}",
-        "data.validation=0.02",
+        "data.validation=0.05",
         f"training.epochs={material.epochs}",
         "optimiser.rate=1e-4",
         "watch.sample=0",
@@ -191,7 +191,7 @@ def main(
                 epochs,
             )
             rows = compare(console, material, folder, lm, given, repeats, threads)
-    except StudioloError as error:
+    except (StudioloError, ContestantError) as error:
         console.print(str(error), style="red", markup=False)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:

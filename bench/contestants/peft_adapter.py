@@ -63,7 +63,7 @@ class PeftAdapter:
         transformers.set_seed(1)
         tokenizer = Tokenizer.from_directory(Path(self._model))
         examples = read_all(Path(exercise.data), tokenizer, example)
-        learnt = examples[: len(examples) - int(len(examples) * 0.02)]
+        learnt = examples[: len(examples) - int(len(examples) * 0.05)]
         rows = [
             {
                 "input_ids": each.ids.tolist(),

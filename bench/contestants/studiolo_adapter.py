@@ -39,7 +39,7 @@ class StudioloAdapter:
             f"start.model={self._model}",
             f"start.adapter={exercise.rank}",
             f"data.path={exercise.data}",
-            "data.validation=0.02",
+            "data.validation=0.05",
             f"training.epochs={exercise.epochs}",
             "watch.sample=0",
             "watch.evaluate=1000000",
