@@ -82,11 +82,12 @@ class Material:
 
 def made_by(
     entrant: Entrant, directory: Path, threads: int, exercise: Exercise
-) -> tuple[Outcome, str]:
-    """One exercise in a fresh process, and the contestant's version."""
+) -> tuple[Outcome, str, float]:
+    """One exercise in a fresh process, the contestant's version, and seconds to ready."""
     with Process(entrant.module, str(directory), threads, PATIENCE, CHILD) as process:
         answer = process.send(asdict(exercise))
-        return Outcome(answer["seconds"], answer["steps"]), process.version
+        outcome = Outcome(answer["seconds"], answer["steps"])
+        return outcome, process.version, process.seconds_to_ready
 
 
 def all_weights(material: Material, folder: Path, kind: str) -> tuple[Path, float]:
@@ -244,10 +245,10 @@ def compare(
         made = contestants[standing.name]
         out = folder / f"{made.entrant.package}-{len(made.outcomes)}"
         asked = Exercise(str(material.chats), str(out), RANK, material.epochs, made.rate)
-        outcome, standing.version = made_by(made.entrant, material.directory, threads, asked)
+        outcome, standing.version, start = made_by(made.entrant, material.directory, threads, asked)
         made.outcomes.append(outcome)
         made.verdicts.append(verdict(adapter=out))
-        return {"seconds": outcome.seconds}
+        return {"start": start}
 
     standings = [made.standing for made in contestants.values()]
     done = rounds(console, standings, repeats, one_round)

@@ -87,10 +87,7 @@ def divided(recipe: Recipe, parallel: str) -> Recipe:
 def halved(recipe: Recipe) -> Recipe:
     """The same steps, by one process that does one half of each batch after the other."""
     assert recipe.training.batch is not None
-    half = {
-        "batch": recipe.training.batch // 2,
-        "accumulate": 2 * (recipe.training.accumulate or 1),
-    }
+    half = {"batch": recipe.training.batch // 2, "accumulate": 2 * recipe.training.accumulate}
     return recipe.model_copy(update={"training": recipe.training.model_copy(update=half)})
 
 

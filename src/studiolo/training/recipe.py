@@ -137,7 +137,7 @@ class TrainingRecipe(Section):
         1.0, description="times that the data are read, for a model to go on from, without steps"
     )
     batch: Count | None = Field(None, description="blocks of a micro-batch")
-    accumulate: Count | None = Field(None, description="micro-batches of a step")
+    accumulate: Count = Field(1, description="micro-batches of a step")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 on a GPU that has it"
     )

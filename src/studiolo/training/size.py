@@ -12,9 +12,8 @@ As in nanochat (Karpathy 2025), the depth :math:`d` alone is chosen:
 - warm-up over 1 % of the steps, an evaluation every 5 %, a checkpoint every 2.5 %.
 
 A model to go on from has its shape already. It is trained by AdamW, on blocks of 512 tokens, about
-4,096 a step, of which 1,024 at once (which is as fast as all and takes far less memory), and reads
-the data ``training.epochs`` times; low-rank updates take ten times the rate of whole weights
-(Schulman et al. 2025, "LoRA without regret").
+1,024 a step, and reads the data ``training.epochs`` times; low-rank updates take ten times the
+rate of whole weights (Schulman et al. 2025, "LoRA without regret").
 
 Every one of them can be given in the recipe instead; what follows from it then follows from that.
 :meth:`Plan.lines` says what was given and what was derived. Knows recipes and counts; does not
@@ -36,7 +35,7 @@ from studiolo.training.recipe import Recipe
 
 TOKENS_PER_PARAMETER = 20
 TUNED_BLOCK = 512
-TUNED_AT_ONCE = 1_024
+TUNED_PORTION = 1_024
 TUNED_RATE = 2e-4
 ADAPTED_RATE = 10 * TUNED_RATE
 Value = TypeVar("Value", int, float, str)
@@ -134,7 +133,7 @@ def plan(
     if parent is None:
         config = _new(recipe, vocabulary, given)
         block = config.context
-        portion = at_once = max(4_096, 256 * config.width)
+        portion = max(4_096, 256 * config.width)
         horizon = float(TOKENS_PER_PARAMETER * config.parameters)
         kind, rate = "muon", 0.01 * (config.width / 128) ** -0.5
     else:
@@ -144,16 +143,10 @@ def plan(
             raise InvalidRequestError(
                 "model.context", f"{block:,} is more than the {parent.context:,} of its model"
             )
-        portion, at_once, horizon = 4_096, TUNED_AT_ONCE, tokens * training.epochs
+        portion, horizon = TUNED_PORTION, tokens * training.epochs
         kind, rate = "adamw", TUNED_RATE if recipe.start.adapter is None else ADAPTED_RATE
-    blocks = max(1, portion // block)
-    together = min(blocks, max(1, at_once // block))
-    if training.accumulate is not None:
-        together = max(1, blocks // training.accumulate)
-    batch = given("training.batch", training.batch, together)
-    parts = 1 if training.batch is not None else blocks // batch
-    accumulate = given("training.accumulate", training.accumulate, parts)
-    per_step = batch * accumulate * block
+    batch = given("training.batch", training.batch, max(1, portion // training.accumulate // block))
+    per_step = batch * training.accumulate * block
     steps = given("training.steps", training.steps, max(1, round(horizon / per_step)))
     warmup = given("schedule.warmup", recipe.schedule.warmup, steps // 100)
     if warmup >= steps:
@@ -169,7 +162,7 @@ def plan(
         config=config,
         block=block,
         batch=batch,
-        accumulate=accumulate,
+        accumulate=training.accumulate,
         steps=steps,
         warmup=warmup,
         optimiser="muon" if chosen == "muon" else "adamw",
