@@ -50,8 +50,8 @@ def checked_archive(data: bytes, holding: str) -> io.BytesIO:
 
 
 def _no_document_type(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Refuse a part with a document type, which may stand only before its first element."""
+    """Refuse a part with a document type, however far down a comment has pushed it."""
     with archive.open(member) as part:
-        beginning = part.read(1 << 12)
-    if b"<!DOCTYPE" in beginning.replace(b"\0", b"").upper():
+        text = part.read()
+    if b"<!DOCTYPE" in text.replace(b"\0", b"").upper():
         raise MalformedFileError(f"its part {member.filename!r:.80} declares a document type")

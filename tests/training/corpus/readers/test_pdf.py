@@ -9,36 +9,8 @@ from hypothesis import strategies as st
 from studiolo.errors import MalformedFileError
 from studiolo.training.corpus.readers.pdf import read_pdf
 from studiolo.training.corpus.readers.reading import Fields, Row
+from tests.retrieval.small import pdf
 from tests.training.corpus.small import refused
-
-
-def pdf(*pages: str) -> bytes:
-    """A PDF written by hand, one line of text a page (ISO 32000-1, annex H.2)."""
-    kids = " ".join(f"{3 + 2 * i} 0 R" for i in range(len(pages)))
-    objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>",
-    ]
-    font = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
-    for i, text in enumerate(pages):
-        stream = f"BT /F1 12 Tf 20 100 Td ({text}) Tj ET" if text else ""
-        objects += [
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Contents {4 + 2 * i} 0 R "
-            f"/Resources << /Font << /F1 {font} >> >> >>",
-            f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream",
-        ]
-    data, places = b"%PDF-1.4\n", []
-    for number, each in enumerate(objects, 1):
-        places.append(len(data))
-        data += f"{number} 0 obj\n{each}\nendobj\n".encode()
-    table = "".join(f"{place:010} 00000 n \n" for place in places)
-    return (
-        data
-        + (
-            f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}"
-            f"trailer << /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(data)}\n%%EOF\n"
-        ).encode()
-    )
 
 
 def test_pages_are_paragraphs(tmp_path: Path) -> None:
