@@ -10,15 +10,14 @@ a policy among them.
 from __future__ import annotations
 
 import argparse
-import ast
 import csv
 import json
-import sysconfig
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from bench.passages import passages
 from studiolo.errors import InvalidRequestError
 from studiolo.guard.attack import attack_score
 from studiolo.guard.content import LEAST
@@ -36,19 +35,6 @@ def dialogues(folder: Path, most: int) -> list[str]:
     return found[:most]
 
 
-def docstrings(most: int) -> list[str]:
-    """Prose about programs: what Python's library says of itself, a paragraph or more each."""
-    found: list[str] = []
-    for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py")):
-        tree = ast.parse(path.read_bytes())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-                text = ast.get_docstring(node)
-                if text and len(text) > 80:
-                    found.append(text)
-    return found[:most]
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -61,7 +47,7 @@ def main() -> None:
     groups = {
         "attacks": attacks,
         "dialogues": dialogues(arguments.dialogues, arguments.most),
-        "docstrings": docstrings(arguments.most),
+        "docstrings": passages(arguments.most),
     }
     scores = {name: [attack_score(text) for text in texts] for name, texts in groups.items()}
     strengths = {least: name.value for name, least in LEAST["prompt_attack"].items()}

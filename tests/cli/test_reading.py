@@ -64,6 +64,8 @@ def test_no_prompt_an_empty_one_and_two_are_refused(
         read_prompt("", None)
     with pytest.raises(InvalidRequestError, match="given twice"):
         read_prompt("x", tmp_path)
+    with pytest.raises(InvalidRequestError, match="query: is empty"):
+        read_prompt("", None, "query")
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(InvalidRequestError, match="there is none"):
         read_prompt(None, None)

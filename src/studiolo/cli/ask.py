@@ -77,7 +77,7 @@ def ask(
     """Answer a question from an index, each sentence with evidence."""
     from studiolo.retrieval.answer import ask as answer
 
-    text = read_prompt(question, None)
+    text = read_prompt(question, None, "question")
     asked = read_filter(filter)
     found, embedder = open_index(index, encoder, device)
     made = answer(

@@ -37,8 +37,8 @@ def read_stdin(*, field: str) -> str:
     return _decoded(sys.stdin.buffer.read(), "standard input", field)
 
 
-def read_prompt(argument: str | None, file: Path | None) -> str:
-    """The prompt, from the one place that the user named.
+def read_prompt(argument: str | None, file: Path | None, field: str = "prompt") -> str:
+    """The prompt, or what ``field`` calls it, from the one place that the user named.
 
     One line end is dropped from the end of a file or a pipe: editors and ``echo`` put it
     there, and a prompt that ends in one asks a model for a new line.
@@ -47,20 +47,21 @@ def read_prompt(argument: str | None, file: Path | None) -> str:
         InvalidRequestError: for an empty prompt, for none, or for two.
     """
     if argument not in (None, "-") and file is not None:
-        raise InvalidRequestError("prompt", "is given twice, as an argument and with --file")
+        raise InvalidRequestError(field, "is given twice, as an argument and with --file")
     if file is not None:
         prompt = read_file(file, field="--file")
     elif argument is None or argument == "-":
-        prompt = read_stdin(field="prompt")
+        prompt = read_stdin(field=field)
     else:
         # Bytes that are not UTF-8 arrive in an argument as lone surrogates.
-        return _not_empty(argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
-    return _not_empty(prompt.removesuffix("\n").removesuffix("\r"))
+        prompt = argument.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        return _not_empty(prompt, field)
+    return _not_empty(prompt.removesuffix("\n").removesuffix("\r"), field)
 
 
-def _not_empty(prompt: str) -> str:
+def _not_empty(prompt: str, field: str) -> str:
     if not prompt:
-        raise InvalidRequestError("prompt", "is empty", remedy="Give it at least one character.")
+        raise InvalidRequestError(field, "is empty", remedy="Give it at least one character.")
     return prompt
 
 

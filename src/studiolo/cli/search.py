@@ -81,7 +81,7 @@ def search(
     """Find the passages of an index that fit a question."""
     from studiolo.retrieval.search import search as find
 
-    text = read_prompt(query, None)
+    text = read_prompt(query, None, "query")
     asked = read_filter(filter)
     found, embedder = open_index(index, encoder, device)
     hits = find(
